@@ -1,0 +1,60 @@
+//! `cargo xtask …`: everything that builds, starts and stops Vedette on a developer's machine.
+//!
+//! In scope: preparing the tools, building both hosts, running the issuer locally, tests, measurements.
+//! Out of scope: anything that is deployed; what a deployment needs is in `wrangler.toml` and `spin.toml`.
+
+mod bench;
+mod builds;
+mod cli;
+mod demo;
+mod dev;
+mod fingerprint;
+mod http;
+mod paths;
+mod process;
+mod serve;
+mod setup_link;
+mod state;
+mod steps;
+mod test;
+mod test_tools;
+mod tools;
+
+use std::process::ExitCode;
+
+use cli::Command;
+
+fn main() -> ExitCode {
+    // The tether runs before anything else is set up: it handles signals in its own way.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == process::TETHER) {
+        return process::tether(arguments);
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<process::Interrupted>() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let command = cli::parse(lexopt::Parser::from_env())?;
+    process::listen_for_signals()?;
+    match command {
+        Command::Help(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        Command::Build(options) => builds::command(&options),
+        Command::Dev(options) => dev::command(&options),
+        Command::Test(options) => test::command(&options),
+        Command::Bench(options) => bench::command(&options),
+        Command::SetupLink(options) => setup_link::command(&options),
+    }
+}

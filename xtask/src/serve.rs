@@ -1,0 +1,209 @@
+//! Running the issuer: Workers in workerd through tools/workerd/serve.mjs, the component in `spin` or tools/spin-host.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::cli::{DevOptions, Host};
+use crate::fingerprint::{self, Stamp};
+use crate::http::Client;
+use crate::process::{self, Output, Task};
+use crate::state::State;
+use crate::steps::note;
+use crate::{paths, tools};
+
+/// How long a host may take until it answers. Spin's first run compiles the component to machine code.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// The issuer, running. Dropping it stops it.
+pub struct Running {
+    pub issuer: String,
+    pub tasks: Vec<Task>,
+    ports: Vec<u16>,
+}
+
+impl Running {
+    /// Starts the host that `options` name, on migrated storage, and waits until every instance answers.
+    pub fn start(options: &DevOptions, state: &State, issuer: &str) -> Result<Running> {
+        let variables = variables(options, state, issuer)?;
+        let mut running = Running { issuer: issuer.to_owned(), tasks: Vec::new(), ports: options.ports().collect() };
+        match options.host {
+            Host::Cloudflare => running.tasks.push(workerd(options, state, &variables)?),
+            Host::Spin => {
+                for port in options.ports() {
+                    running.tasks.push(spin(port, state, &variables)?);
+                }
+            }
+        }
+        running.wait_until_answering()?;
+        Ok(running)
+    }
+
+    /// Where the issuer is reached on this machine, whatever its public URL is.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::new(self.base(self.ports.first().copied().context("no instance")?)?))
+    }
+
+    fn base(&self, port: u16) -> Result<String> {
+        let issuer = Url::parse(&self.issuer).with_context(|| format!("the issuer {} is no URL", self.issuer))?;
+        Ok(format!("http://127.0.0.1:{port}{}", issuer.path().trim_end_matches('/')))
+    }
+
+    pub fn check_running(&mut self) -> Result<()> {
+        self.tasks.iter_mut().try_for_each(Task::check_running)
+    }
+
+    /// What the issuer says of its bindings: the status and the body of `/health`.
+    pub fn health(&self) -> Result<(u16, Value)> {
+        // At the root: it answers on any host name and path, before there is a tenant.
+        let port = self.ports.first().copied().context("no instance")?;
+        let answer = Client::new(format!("http://127.0.0.1:{port}")).get("/health")?;
+        Ok((answer.status, answer.body))
+    }
+
+    fn wait_until_answering(&mut self) -> Result<()> {
+        let until = Instant::now() + START_LIMIT;
+        for port in self.ports.clone() {
+            let client = Client::new(self.base(port)?);
+            while let Err(error) = client.get("/health") {
+                self.check_running()?;
+                if Instant::now() > until {
+                    return Err(
+                        error.context(format!("nothing answers on port {port} after {} s", START_LIMIT.as_secs()))
+                    );
+                }
+                process::pause(Duration::from_millis(40))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fails with a sentence when somebody else listens on one of the ports.
+pub fn check_ports(ports: impl Iterator<Item = u16>) -> Result<()> {
+    for port in ports {
+        let addresses: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        for address in addresses {
+            match TcpListener::bind(address) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                    bail!("port {port} is in use ({address}): stop what listens there, or choose another with --port")
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    bail!("port {port} needs more rights than this user has: choose one above 1023 with --port")
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The configuration that a deployment would take from secrets and variables.
+fn variables(options: &DevOptions, state: &State, issuer: &str) -> Result<Vec<(&'static str, String)>> {
+    Ok(vec![
+        ("ROOT_SECRET", state.root_secret()?),
+        ("SURFACE", options.surface.clone()),
+        ("REGION", options.region.clone()),
+        ("HOST_ALIASES", host_aliases(issuer)?),
+        ("DEMO", if options.demo { "1" } else { "" }.to_owned()),
+    ])
+}
+
+/// The names that a request on this machine may carry in its Host header, for the one that the tenant has.
+fn host_aliases(issuer: &str) -> Result<String> {
+    let issuer = Url::parse(issuer)?;
+    let host = issuer.host_str().context("the issuer has no host")?;
+    let names = ["127.0.0.1", "localhost", "[::1]"];
+    Ok(names.iter().filter(|name| **name != host).map(|name| format!("{name}={host}")).collect::<Vec<_>>().join(","))
+}
+
+fn workerd(options: &DevOptions, state: &State, variables: &[(&'static str, String)]) -> Result<Task> {
+    let bindings: serde_json::Map<_, _> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let configuration = json!({
+        "config": paths::root().join("wrangler.toml"),
+        "notes": paths::notes(),
+        "persist": state.host_directory().join("v3"),
+        "ports": options.ports().collect::<Vec<_>>(),
+        "bindings": bindings,
+    });
+    let mut node = Command::new(tools::node()?);
+    node.arg(paths::root().join("tools/workerd/serve.mjs"));
+    // In the environment and not among the arguments, which every user of the machine can read.
+    node.env("VEDETTE_SERVE", configuration.to_string());
+    quiet_wrangler(&mut node, state.directory())?;
+    Task::spawn("workerd", &node, Output::Inherit)
+}
+
+fn spin(port: u16, state: &State, variables: &[(&'static str, String)]) -> Result<Task> {
+    let program = if process::on_path("spin") { "spin".into() } else { paths::spin_host() };
+    let mut spin = Command::new(program);
+    spin.arg("up").arg("-f").arg(paths::root().join("spin.toml"));
+    spin.args(["--listen", &format!("127.0.0.1:{port}")]).arg("--state-dir").arg(state.host_directory());
+    for (name, value) in variables {
+        spin.env(format!("SPIN_VARIABLE_{name}"), value);
+    }
+    Task::spawn("the Spin host", &spin, Output::Inherit)
+}
+
+/// Creates the local D1 database's tables with the very command that a deployment uses; skipped while nothing has changed.
+pub fn migrate(state: &State) -> Result<String> {
+    let root = paths::root();
+    let sources = [root.join("kv-schema/sql"), root.join("wrangler.toml")];
+    let fingerprint = fingerprint::of(&sources, &[])?;
+    let stamp = Stamp(state.host_directory().join("migrated"));
+    if stamp.is(&fingerprint) {
+        return Ok("up to date".to_owned());
+    }
+    note("wrangler d1 migrations apply DB --local");
+    let mut wrangler = Command::new(tools::node()?);
+    wrangler.arg(paths::node_modules().join("wrangler/bin/wrangler.js"));
+    wrangler.args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"]).arg(state.host_directory());
+    wrangler.current_dir(root);
+    quiet_wrangler(&mut wrangler, state.directory())?;
+    process::run("wrangler d1 migrations apply", &wrangler, Output::Stderr)?;
+    stamp.set(&fingerprint)?;
+    Ok("migrated".to_owned())
+}
+
+/// wrangler and Miniflare shall ask nothing, report nothing and fetch nothing.
+pub fn quiet_wrangler(command: &mut Command, logs: &Path) -> Result<()> {
+    let logs = logs.join("wrangler-logs");
+    fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+    command
+        .env("PATH", tools::path()?)
+        .env("CI", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("WRANGLER_SEND_ERROR_REPORTS", "false")
+        .env("WRANGLER_LOG_PATH", logs)
+        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_this_machine_reaches_the_issuers_tenant() -> Result<()> {
+        assert_eq!(host_aliases("http://localhost:8787")?, "127.0.0.1=localhost,[::1]=localhost");
+        assert_eq!(host_aliases("https://op.test/t/acme")?, "127.0.0.1=op.test,localhost=op.test,[::1]=op.test");
+        Ok(())
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() -> Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let refusal = check_ports([port].into_iter()).map_err(|error| error.to_string());
+        assert!(refusal.is_err_and(|text| text.contains(&format!("port {port} is in use"))));
+        Ok(())
+    }
+}

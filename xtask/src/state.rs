@@ -1,0 +1,178 @@
+//! The state directory of `cargo xtask dev`: the root secret, which issuer it was made for, and each host's own databases.
+//!
+//! ```text
+//! DIR/root-secret          base64url of 32 random bytes, readable by its owner only
+//! DIR/demo.json            with --demo: what a test or a person needs to sign in
+//! DIR/HOST/issuer          the issuer that this host's databases were made for
+//! DIR/HOST/…               databases, stamps
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use url::Url;
+
+use crate::cli::{Host, issuer_string};
+
+pub struct State {
+    directory: PathBuf,
+    host: Host,
+    _lock: File,
+}
+
+impl State {
+    /// Opens or makes the directory. Only one `cargo xtask dev` at a time has it.
+    pub fn open(directory: &Path, host: Host) -> Result<State> {
+        fs::create_dir_all(directory.join(host.name()))
+            .with_context(|| format!("cannot make the state directory {}", directory.display()))?;
+        let directory = directory
+            .canonicalize()
+            .with_context(|| format!("cannot open the state directory {}", directory.display()))?;
+        let lock =
+            File::create(directory.join("lock")).with_context(|| format!("cannot write to {}", directory.display()))?;
+        if lock.try_lock().is_err() {
+            bail!(
+                "{} is in use by another `cargo xtask dev`: stop that one, or use another directory with --state",
+                directory.display()
+            );
+        }
+        Ok(State { directory, host, _lock: lock })
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What belongs to one host: the two keep their databases apart.
+    pub fn host_directory(&self) -> PathBuf {
+        self.directory.join(self.host.name())
+    }
+
+    pub fn root_secret(&self) -> Result<String> {
+        let path = self.directory.join("root-secret");
+        if !path.exists() {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).context("the system gives no randomness")?;
+            write_private(&path, &BASE64_URL_SAFE_NO_PAD.encode(bytes))?;
+        }
+        read_root_secret(&self.directory)
+    }
+
+    /// The issuer to run as: the one asked for, else the one of the first run, else the one that the port makes.
+    /// An issuer is part of every token and of the tenant's row, so a directory keeps the one that it was made for.
+    pub fn settle_issuer(&self, wanted: Option<&Url>, port: u16) -> Result<String> {
+        let path = self.host_directory().join("issuer");
+        let by_port = local_issuer(port);
+        let remembered = match fs::read_to_string(&path) {
+            Ok(issuer) => issuer,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let issuer = wanted.map_or(by_port, issuer_string);
+                fs::write(&path, &issuer).with_context(|| format!("cannot write {}", path.display()))?;
+                return Ok(issuer);
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let directory = self.directory.display();
+        match wanted.map(issuer_string) {
+            Some(wanted) if wanted != remembered => bail!(
+                "{directory} was made for the issuer {remembered}: drop `--issuer {wanted}`, or give it a directory of its own with --state"
+            ),
+            None if remembered != by_port && remembered.starts_with("http://localhost:") => {
+                let made_for = remembered.trim_start_matches("http://localhost:");
+                bail!(
+                    "{directory} was made for port {made_for}: run it with `--port {made_for}`, or give port {port} a directory of its own with --state"
+                )
+            }
+            _ => Ok(remembered),
+        }
+    }
+}
+
+pub fn local_issuer(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
+/// The root secret of a directory that `cargo xtask dev` has made.
+pub fn read_root_secret(directory: &Path) -> Result<String> {
+    let path = directory.join("root-secret");
+    let secret =
+        fs::read_to_string(&path).with_context(|| format!("cannot read the root secret {}", path.display()))?;
+    Ok(secret.trim().to_owned())
+}
+
+/// Writes a file that nobody but its owner can read, whole or not at all.
+pub fn write_private(path: &Path, contents: &str) -> Result<()> {
+    let draft = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let _ = fs::remove_file(&draft);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(contents.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("vedette-state-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        directory
+    }
+
+    #[test]
+    fn the_root_secret_is_made_once_and_for_its_owner_only() -> Result<()> {
+        let directory = scratch("secret");
+        let state = State::open(&directory, Host::Spin)?;
+        let secret = state.root_secret()?;
+        assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(&secret)?.len(), 32);
+        assert_eq!(state.root_secret()?, secret);
+        let mode = fs::metadata(directory.join("root-secret"))?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        Ok(fs::remove_dir_all(directory)?)
+    }
+
+    #[test]
+    fn a_directory_has_one_user_at_a_time() -> Result<()> {
+        let directory = scratch("lock");
+        let first = State::open(&directory, Host::Spin)?;
+        assert!(State::open(&directory, Host::Cloudflare).is_err());
+        drop(first);
+        assert!(State::open(&directory, Host::Cloudflare).is_ok());
+        Ok(fs::remove_dir_all(directory)?)
+    }
+
+    #[test]
+    fn a_directory_keeps_the_issuer_of_its_first_run() -> Result<()> {
+        let directory = scratch("issuer");
+        let state = State::open(&directory, Host::Cloudflare)?;
+        assert_eq!(state.settle_issuer(None, 9000)?, "http://localhost:9000");
+        assert_eq!(state.settle_issuer(None, 9000)?, "http://localhost:9000");
+        let refusal = state.settle_issuer(None, 8787).map_err(|error| error.to_string());
+        assert!(refusal.is_err_and(|text| text.contains("--port 9000")));
+        let other = Url::parse("https://op.test")?;
+        let refusal = state.settle_issuer(Some(&other), 9000).map_err(|error| error.to_string());
+        assert!(refusal.is_err_and(|text| text.contains("http://localhost:9000")));
+        Ok(fs::remove_dir_all(directory)?)
+    }
+
+    #[test]
+    fn an_issuer_behind_a_proxy_stays_when_the_port_changes() -> Result<()> {
+        let directory = scratch("proxy");
+        let state = State::open(&directory, Host::Cloudflare)?;
+        let issuer = Url::parse("https://op.test/t/acme/")?;
+        assert_eq!(state.settle_issuer(Some(&issuer), 8787)?, "https://op.test/t/acme");
+        assert_eq!(state.settle_issuer(None, 9000)?, "https://op.test/t/acme");
+        Ok(fs::remove_dir_all(directory)?)
+    }
+}
