@@ -1,0 +1,136 @@
+//! Vedette on Cloudflare Workers: [`Platform`] over the runtime's bindings, and the entry point.
+//!
+//! In scope: the `fetch` event, the D1 binding `DB`, the KV binding `KV`, secrets and variables, WebCrypto. Nothing outside
+//! this module names the crate `worker`, or JavaScript.
+//!
+//! Rules of this host (docs/architecture.md tells why): a panic resets the isolate under every request in flight, so nothing
+//! here unwraps what a request or a binding carries; and a future belongs to the request that made it, so what is shared
+//! between requests ([`crate::Isolate`], imported keys) is data, never something to wait for.
+
+mod crypto;
+mod entry;
+mod kv;
+mod request;
+mod response;
+mod sql;
+
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use js_sys::futures::future_to_promise;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Delay, Env};
+
+use crate::platform::{
+    Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
+};
+
+/// WebCrypto's `getRandomValues` refuses to fill more than this at once.
+const RANDOM_QUOTA: usize = 65_536;
+
+/// The bindings as one request sees them.
+#[derive(Clone)]
+pub(crate) struct Workers(Rc<Bindings>);
+
+struct Bindings {
+    env: Env,
+    context: worker::Context,
+}
+
+impl Workers {
+    fn new(env: Env, context: worker::Context) -> Self {
+        Self(Rc::new(Bindings { env, context }))
+    }
+
+    /// What `env` holds under `name`; `None` when it is not configured.
+    fn binding(&self, name: &str) -> Option<JsValue> {
+        js_sys::Reflect::get(&self.0.env, &JsValue::from_str(name)).ok().filter(|value| !value.is_undefined())
+    }
+
+    /// A secret or variable that is set and not empty.
+    fn text(&self, name: &str) -> Option<String> {
+        self.binding(name)?.as_string().filter(|text| !text.is_empty())
+    }
+}
+
+impl Platform for Workers {
+    fn now(&self) -> UnixTime {
+        #[expect(clippy::cast_possible_truncation, reason = "a saturating cast; the clock is milliseconds since 1970")]
+        UnixTime((js_sys::Date::now() / 1000.0).floor() as i64)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(RANDOM_QUOTA) {
+            #[expect(clippy::panic, reason = "the runtime has no way to fail here, and to go on without randomness is worse")]
+            if let Err(error) = getrandom::getrandom(chunk) {
+                panic!("no randomness: {error}");
+            }
+        }
+    }
+
+    async fn secret(&self, name: SecretName) -> Result<SecretText, Fault> {
+        self.text(name.as_str()).map(SecretText).ok_or(Fault::SecretMissing(name))
+    }
+
+    async fn variable(&self, name: Variable) -> Option<String> {
+        self.text(name.as_str())
+    }
+
+    async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        kv::get(&self.0.env, key).await
+    }
+
+    async fn kv_put(&self, key: &str, value: &[u8]) -> Result<(), Fault> {
+        kv::put(&self.0.env, key, value).await
+    }
+
+    async fn sql(&self, batch: &[Statement], freshness: Freshness<'_>) -> Result<Answer, Fault> {
+        let database = self.binding("DB").ok_or_else(|| Fault::Sql("there is no binding DB".to_owned()))?;
+        sql::run(database.unchecked_ref(), batch, freshness).await
+    }
+
+    async fn generate_key(&self, alg: Alg) -> Result<NewKey, Fault> {
+        crypto::generate_key(alg).await
+    }
+
+    async fn sign(&self, key: &PrivateKey, input: &[u8]) -> Result<Vec<u8>, Fault> {
+        crypto::sign(key, input).await
+    }
+
+    fn defer(&self, work: impl Future<Output = ()> + 'static) {
+        let promise = future_to_promise(async move {
+            work.await;
+            Ok(JsValue::UNDEFINED)
+        });
+        // Refused only when the request is over; then there is nothing left to hold open.
+        if let Err(error) = self.0.context.as_ref().wait_until(&promise) {
+            self.log(&format!("waitUntil refused deferred work: {}", message_of(&error)));
+        }
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_log!("{line}");
+    }
+}
+
+/// What a JavaScript error says, without its stack.
+fn message_of(error: &JsValue) -> String {
+    match error.dyn_ref::<js_sys::Error>() {
+        Some(error) => error.message().into(),
+        None => error.as_string().unwrap_or_else(|| "an error without a message".to_owned()),
+    }
+}
+
+/// The result of `work`, or `None` when it is not there after `limit`. The work itself is not undone.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut deadline = pin!(Delay::from(limit));
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}

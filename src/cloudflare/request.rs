@@ -1,0 +1,70 @@
+//! From a Workers `Request` to ours: the few headers that the core reads, and a body that cannot be larger than it may.
+
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{ReadableStreamDefaultReader, ReadableStreamReadResult};
+
+use crate::http::{BODY_LIMIT, HEADERS_READ, Method, Request};
+
+/// Where Cloudflare vouches for the peer's address. It replaces what a client sends under this name.
+const CLIENT_ADDRESS: &str = "cf-connecting-ip";
+
+pub(super) async fn read(from: &web_sys::Request) -> Result<Request, JsValue> {
+    let method = Method::from_name(&from.method());
+    let (path, query) = target(&from.url());
+    let sent = from.headers();
+    // One by one, as iterating over all of them costs more than these lookups.
+    let mut headers = Vec::with_capacity(HEADERS_READ.len());
+    for name in HEADERS_READ {
+        if let Some(value) = sent.get(name)? {
+            headers.push((name.to_owned(), value));
+        }
+    }
+    let client_address = sent.get(CLIENT_ADDRESS)?;
+    let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
+    if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
+        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        request.body = body(from, declared).await?;
+    }
+    Ok(request)
+}
+
+/// Path and query of an absolute URL, untouched: the runtime keeps what the client sent.
+fn target(url: &str) -> (String, Option<String>) {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let target = after_scheme.find(['/', '?']).and_then(|start| after_scheme.get(start..)).unwrap_or("/");
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (target, None),
+    };
+    (if path.is_empty() { "/" } else { path }.to_owned(), query)
+}
+
+/// The body, or [`BODY_LIMIT`] + 1 bytes of one that is too long.
+async fn body(from: &web_sys::Request, declared: Option<usize>) -> Result<Vec<u8>, JsValue> {
+    let Some(stream) = from.body() else { return Ok(Vec::new()) };
+    match declared {
+        // Never read: the core needs to know only that it is too long.
+        Some(length) if length > BODY_LIMIT => Ok(vec![0; BODY_LIMIT + 1]),
+        // HTTP framing holds a sender to the length it declared.
+        Some(_) => Ok(Uint8Array::new(&from.array_buffer()?.await?).to_vec()),
+        None => {
+            let reader: ReadableStreamDefaultReader = stream.get_reader().dyn_into()?;
+            let mut bytes = Vec::new();
+            loop {
+                let chunk = reader.read().await?.unchecked_into::<ReadableStreamReadResult>();
+                if chunk.get_done() == Some(true) {
+                    return Ok(bytes);
+                }
+                let chunk = Uint8Array::new(&chunk.get_value());
+                let room = u32::try_from(BODY_LIMIT + 1 - bytes.len()).unwrap_or(0);
+                bytes.extend(chunk.subarray(0, room).to_vec());
+                if bytes.len() > BODY_LIMIT {
+                    // Whether the sender hears of it does not matter to the answer.
+                    drop(reader.cancel());
+                    return Ok(bytes);
+                }
+            }
+        }
+    }
+}
