@@ -4,6 +4,6 @@ use anyhow::{Result, bail};
 
 use crate::cli::BenchOptions;
 
-pub fn command(_options: &BenchOptions) -> Result<()> {
-    bail!("cargo xtask bench: not yet")
+pub fn command(options: &BenchOptions) -> Result<()> {
+    bail!("there is no `cargo xtask bench {}` yet", options.arguments.join(" "))
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -103,7 +103,7 @@ pub fn spin_host() -> Result<String> {
     Ok("built".to_owned())
 }
 
-fn unless_up_to_date(host: Host, product: &PathBuf, build: impl FnOnce() -> Result<()>) -> Result<String> {
+fn unless_up_to_date(host: Host, product: &Path, build: impl FnOnce() -> Result<()>) -> Result<String> {
     let _lock = tools::lock(&paths::notes().join(format!("{}.lock", host.name())))?;
     let fingerprint = sources(host)?;
     let stamp = Stamp(paths::notes().join(format!("{}.fingerprint", host.name())));
@@ -139,18 +139,13 @@ fn sources(host: Host) -> Result<String> {
 
 /// The bytes of everything that wrangler uploads, compressed.
 pub fn bundle_size() -> Result<usize> {
-    let build = root_build();
     let mut total = 0;
     for name in ["index.js", "index_bg.wasm"] {
-        let path = build.join(name);
+        let path = paths::worker().with_file_name(name);
         let contents = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&contents)?;
         total += encoder.finish()?.len();
     }
     Ok(total)
-}
-
-fn root_build() -> PathBuf {
-    paths::root().join("build")
 }

@@ -10,20 +10,9 @@ use crate::process::{self, Output, Task};
 use crate::serve::{self, Running};
 use crate::state::State;
 use crate::steps::Steps;
-use crate::{builds, demo, paths, setup_link, tools};
+use crate::{builds, demo, paths, setup_link, storage, tools};
 
 pub fn command(options: &DevOptions) -> Result<()> {
-    match serve_until_interrupted(options) {
-        // Ctrl-C is how a server is meant to end.
-        Err(error) if error.is::<process::Interrupted>() => {
-            eprintln!("stopped");
-            Ok(())
-        }
-        outcome => outcome,
-    }
-}
-
-fn serve_until_interrupted(options: &DevOptions) -> Result<()> {
     let state = State::open(&options.state, options.host)?;
     let issuer = state.settle_issuer(options.issuer.as_ref(), options.port)?;
     let demo_rp_port = options.demo.then(|| options.demo_rp_port());
@@ -32,6 +21,7 @@ fn serve_until_interrupted(options: &DevOptions) -> Result<()> {
     let mut steps = Steps::new(step_count(options));
     prepare(&mut steps, options)?;
     let mut running = start(&mut steps, options, &state, &issuer)?;
+    state.remember_issuer(&issuer)?;
 
     let mut relying_party = None;
     let mut set_up = None;
@@ -58,13 +48,16 @@ fn serve_until_interrupted(options: &DevOptions) -> Result<()> {
     }
     println!("ready {issuer}");
 
-    loop {
-        process::pause(Duration::from_millis(200))?;
+    // Ctrl-C is how a server is meant to end: from here on it is no failure.
+    while process::pause(Duration::from_millis(200)).is_ok() {
         running.check_running()?;
         if let Some(task) = &mut relying_party {
             task.check_running()?;
         }
     }
+    drop((relying_party, running));
+    eprintln!("stopped");
+    Ok(())
 }
 
 fn step_count(options: &DevOptions) -> usize {
@@ -128,7 +121,7 @@ fn start(steps: &mut Steps, options: &DevOptions, state: &State, issuer: &str) -
     let mut running = None;
     let title = match options.host {
         Host::Cloudflare => {
-            steps.step("Local D1 and KV", || serve::migrate(state))?;
+            steps.step("Local D1 and KV", || storage::migrate(state))?;
             "workerd"
         }
         Host::Spin if needs_spin_host() => "The Spin test host",

@@ -16,6 +16,7 @@ mod serve;
 mod setup_link;
 mod state;
 mod steps;
+mod storage;
 mod test;
 mod test_tools;
 mod tools;

@@ -6,8 +6,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -59,12 +61,13 @@ pub fn pause(duration: Duration) -> Result<()> {
     check_interrupted()
 }
 
-/// Where a child's standard output goes. Its standard error is always ours.
-#[derive(Clone, Copy)]
-pub enum Output {
+/// Where a child's output goes. Its standard error is ours unless it goes to a file.
+pub enum Output<'a> {
     Inherit,
-    /// To standard error, for tools whose chatter must not mix with what xtask itself prints.
+    /// All to standard error, for tools whose chatter must not mix with what xtask itself prints.
     Stderr,
+    /// All to a file, for tools whose chatter is of interest only when they fail.
+    File(&'a Path),
 }
 
 /// A running child. Dropping it stops it.
@@ -76,7 +79,7 @@ pub struct Task {
 
 impl Task {
     /// Starts `command` (its program, arguments, environment and directory count; its streams do not).
-    pub fn spawn(name: &str, command: &Command, output: Output) -> Result<Task> {
+    pub fn spawn(name: &str, command: &Command, output: Output<'_>) -> Result<Task> {
         let mut tethered = Command::new(std::env::current_exe().context("cannot find xtask's own executable")?);
         tethered.arg(TETHER).arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
@@ -89,8 +92,15 @@ impl Task {
             tethered.current_dir(directory);
         }
         tethered.stdin(Stdio::piped()).process_group(0);
-        if let Output::Stderr = output {
-            tethered.stdout(std::io::stderr());
+        match output {
+            Output::Inherit => {}
+            Output::Stderr => {
+                tethered.stdout(std::io::stderr());
+            }
+            Output::File(path) => {
+                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                tethered.stdout(file.try_clone()?).stderr(file);
+            }
         }
         let child = tethered.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Task { name: name.to_owned(), child, ended: false })
@@ -147,9 +157,13 @@ impl Drop for Task {
 }
 
 /// Runs a command to its end and fails when it fails.
-pub fn run(name: &str, command: &Command, output: Output) -> Result<()> {
+pub fn run(name: &str, command: &Command, output: Output<'_>) -> Result<()> {
+    let log = if let Output::File(path) = output { Some(path) } else { None };
     let status = Task::spawn(name, command, output)?.wait()?;
     if !status.success() {
+        if let Some(text) = log.and_then(|path| fs::read_to_string(path).ok()) {
+            eprintln!("{text}");
+        }
         bail!("{name} failed ({})", in_words(status));
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! Running the issuer: Workers in workerd through tools/workerd/serve.mjs, the component in `spin` or tools/spin-host.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,12 +10,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::cli::{DevOptions, Host};
-use crate::fingerprint::{self, Stamp};
 use crate::http::Client;
 use crate::process::{self, Output, Task};
 use crate::state::State;
-use crate::steps::note;
-use crate::{paths, tools};
+use crate::{paths, storage, tools};
 
 /// How long a host may take until it answers. Spin's first run compiles the component to machine code.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -138,7 +134,7 @@ fn workerd(options: &DevOptions, state: &State, variables: &[(&'static str, Stri
     node.arg(paths::root().join("tools/workerd/serve.mjs"));
     // In the environment and not among the arguments, which every user of the machine can read.
     node.env("VEDETTE_SERVE", configuration.to_string());
-    quiet_wrangler(&mut node, state.directory())?;
+    storage::quiet_wrangler(&mut node, state.directory())?;
     Task::spawn("workerd", &node, Output::Inherit)
 }
 
@@ -151,40 +147,6 @@ fn spin(port: u16, state: &State, variables: &[(&'static str, String)]) -> Resul
         spin.env(format!("SPIN_VARIABLE_{name}"), value);
     }
     Task::spawn("the Spin host", &spin, Output::Inherit)
-}
-
-/// Creates the local D1 database's tables with the very command that a deployment uses; skipped while nothing has changed.
-pub fn migrate(state: &State) -> Result<String> {
-    let root = paths::root();
-    let sources = [root.join("kv-schema/sql"), root.join("wrangler.toml")];
-    let fingerprint = fingerprint::of(&sources, &[])?;
-    let stamp = Stamp(state.host_directory().join("migrated"));
-    if stamp.is(&fingerprint) {
-        return Ok("up to date".to_owned());
-    }
-    note("wrangler d1 migrations apply DB --local");
-    let mut wrangler = Command::new(tools::node()?);
-    wrangler.arg(paths::node_modules().join("wrangler/bin/wrangler.js"));
-    wrangler.args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"]).arg(state.host_directory());
-    wrangler.current_dir(root);
-    quiet_wrangler(&mut wrangler, state.directory())?;
-    process::run("wrangler d1 migrations apply", &wrangler, Output::Stderr)?;
-    stamp.set(&fingerprint)?;
-    Ok("migrated".to_owned())
-}
-
-/// wrangler and Miniflare shall ask nothing, report nothing and fetch nothing.
-pub fn quiet_wrangler(command: &mut Command, logs: &Path) -> Result<()> {
-    let logs = logs.join("wrangler-logs");
-    fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-    command
-        .env("PATH", tools::path()?)
-        .env("CI", "1")
-        .env("WRANGLER_SEND_METRICS", "false")
-        .env("WRANGLER_SEND_ERROR_REPORTS", "false")
-        .env("WRANGLER_LOG_PATH", logs)
-        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
-    Ok(())
 }
 
 #[cfg(test)]

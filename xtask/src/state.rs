@@ -63,38 +63,53 @@ impl State {
         read_root_secret(&self.directory)
     }
 
-    /// The issuer to run as: the one asked for, else the one of the first run, else the one that the port makes.
+    /// The issuer to run as: the one asked for, else the one remembered, else the one that the port makes.
     /// An issuer is part of every token and of the tenant's row, so a directory keeps the one that it was made for.
     pub fn settle_issuer(&self, wanted: Option<&Url>, port: u16) -> Result<String> {
-        let path = self.host_directory().join("issuer");
         let by_port = local_issuer(port);
-        let remembered = match fs::read_to_string(&path) {
-            Ok(issuer) => issuer,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let issuer = wanted.map_or(by_port, issuer_string);
-                fs::write(&path, &issuer).with_context(|| format!("cannot write {}", path.display()))?;
-                return Ok(issuer);
-            }
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let wanted = wanted.map(issuer_string);
+        let Some(remembered) = self.remembered_issuer()? else { return Ok(wanted.unwrap_or(by_port)) };
         let directory = self.directory.display();
-        match wanted.map(issuer_string) {
+        match wanted {
             Some(wanted) if wanted != remembered => bail!(
                 "{directory} was made for the issuer {remembered}: drop `--issuer {wanted}`, or give it a directory of its own with --state"
             ),
-            None if remembered != by_port && remembered.starts_with("http://localhost:") => {
-                let made_for = remembered.trim_start_matches("http://localhost:");
-                bail!(
-                    "{directory} was made for port {made_for}: run it with `--port {made_for}`, or give port {port} a directory of its own with --state"
-                )
-            }
+            None if remembered != by_port => match port_of_local_issuer(&remembered) {
+                Some(first) => bail!(
+                    "{directory} was made for port {first}: run it with `--port {first}`, or give port {port} a directory of its own with --state"
+                ),
+                None => Ok(remembered),
+            },
             _ => Ok(remembered),
         }
+    }
+
+    /// Called when the issuer runs, so that a start that failed binds nobody to its port.
+    pub fn remember_issuer(&self, issuer: &str) -> Result<()> {
+        let path = self.issuer_file();
+        fs::write(&path, issuer).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn remembered_issuer(&self) -> Result<Option<String>> {
+        let path = self.issuer_file();
+        match fs::read_to_string(&path) {
+            Ok(issuer) => Ok(Some(issuer)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    fn issuer_file(&self) -> PathBuf {
+        self.host_directory().join("issuer")
     }
 }
 
 pub fn local_issuer(port: u16) -> String {
     format!("http://localhost:{port}")
+}
+
+fn port_of_local_issuer(issuer: &str) -> Option<u16> {
+    issuer.strip_prefix("http://localhost:")?.parse().ok()
 }
 
 /// The root secret of a directory that `cargo xtask dev` has made.
@@ -153,10 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_keeps_the_issuer_of_its_first_run() -> Result<()> {
+    fn a_directory_keeps_the_issuer_that_ran_in_it() -> Result<()> {
         let directory = scratch("issuer");
         let state = State::open(&directory, Host::Cloudflare)?;
         assert_eq!(state.settle_issuer(None, 9000)?, "http://localhost:9000");
+        state.remember_issuer("http://localhost:9000")?;
         assert_eq!(state.settle_issuer(None, 9000)?, "http://localhost:9000");
         let refusal = state.settle_issuer(None, 8787).map_err(|error| error.to_string());
         assert!(refusal.is_err_and(|text| text.contains("--port 9000")));
@@ -171,7 +187,9 @@ mod tests {
         let directory = scratch("proxy");
         let state = State::open(&directory, Host::Cloudflare)?;
         let issuer = Url::parse("https://op.test/t/acme/")?;
-        assert_eq!(state.settle_issuer(Some(&issuer), 8787)?, "https://op.test/t/acme");
+        let settled = state.settle_issuer(Some(&issuer), 8787)?;
+        assert_eq!(settled, "https://op.test/t/acme");
+        state.remember_issuer(&settled)?;
         assert_eq!(state.settle_issuer(None, 9000)?, "https://op.test/t/acme");
         Ok(fs::remove_dir_all(directory)?)
     }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::{Host, TestOptions};
 use crate::process::{self, Interrupted, Output};
 use crate::steps::{Steps, seconds};
-use crate::{builds, paths, serve, test_tools, tools};
+use crate::{builds, paths, storage, test_tools, tools};
 
 struct Group {
     name: &'static str,
@@ -120,7 +120,7 @@ fn deploy(_: &TestOptions) -> Result<()> {
         wrangler.arg(paths::node_modules().join("wrangler/bin/wrangler.js"));
         wrangler.args(["deploy", "--dry-run", "--env", environment, "--outdir"]).arg(paths::notes().join("deploy"));
         wrangler.current_dir(paths::root());
-        serve::quiet_wrangler(&mut wrangler, &paths::notes())?;
+        storage::quiet_wrangler(&mut wrangler, &paths::notes())?;
         // wrangler.toml's own [build] command runs; it finds worker-build installed where the cache has it.
         builds::worker_build_environment(&mut wrangler)?;
         wrangler.env("CARGO_INSTALL_ROOT", tools::worker_build_root()?);
