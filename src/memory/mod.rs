@@ -6,7 +6,7 @@
 //! ```text
 //! let world = World::new(store::MIGRATIONS);
 //! let host = world.instance();
-//! let answer = block_on(op.handle(&host, request));
+//! block_on(host.sql(&batch, Freshness::Primary))?;
 //! assert_eq!(world.counts().sql_batches, 1);
 //!
 //! world.break_next(Breakage::SqlAnswerLost);
