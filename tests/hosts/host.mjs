@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 export const HOSTS = ["cloudflare", "spin"];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const xtask = process.env.VEDETTE_XTASK ?? join(root, "target/debug/xtask");
+export const xtask = process.env.VEDETTE_XTASK ?? join(root, "target/debug/xtask");
 
 // Starting takes a second or two; the first Spin start of a component compiles it, beside whatever else the machine does.
 const START_LIMIT = 180_000;

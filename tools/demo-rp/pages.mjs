@@ -27,7 +27,7 @@ export function signedInPage({ claims, userinfo, tokens, refreshes, issuer }) {
   const failed = userinfo.failed;
   const name = (!failed && (userinfo.name ?? userinfo.preferred_username)) || claims.sub;
   return layout(`Signed in as ${name}`, html`
-    <p>By <b>${issuer}</b>, ${refreshes === 0 ? "with the first tokens" : html`with tokens refreshed <span id="demo-refreshes">${refreshes}</span> times`}.</p>
+    <p>By <b>${issuer}</b>, ${refreshes === 0 ? "with the first tokens" : html`refreshes: <span id="demo-refreshes">${refreshes}</span>`}.</p>
     <div class="actions">
       <form method="post" action="/refresh"><button id="demo-refresh">Refresh</button></form>
       <form method="post" action="/sign-out"><button id="demo-sign-out" class="quiet">Sign out</button></form>
@@ -75,6 +75,7 @@ function layout(title, body) {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} – demo relying party</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>

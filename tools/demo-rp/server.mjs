@@ -63,9 +63,9 @@ async function handle(request, response) {
 
 async function home(request, response, url) {
   const session = sessionOf(request);
-  if (!session?.tokens) return page(response, 200, welcomePage(issuer.href, url.searchParams.get("state") === "signed-out"));
+  if (!session?.tokens) return page(response, 200, welcomePage(process.env.DEMO_ISSUER, url.searchParams.get("state") === "signed-out"));
   const userinfo = await userInfo(session).catch((error) => ({ failed: explained(error) }));
-  page(response, 200, signedInPage({ ...session, userinfo, issuer: issuer.href }));
+  page(response, 200, signedInPage({ ...session, userinfo, issuer: process.env.DEMO_ISSUER }));
 }
 
 // OpenID Connect Core §3.1.2.1, with PKCE (RFC 7636). offline_access asks for consent each time (Core §11).
@@ -88,7 +88,8 @@ async function signIn(_request, response) {
 async function callback(request, response, url) {
   const pending = sessionOf(request)?.pending;
   if (!pending) {
-    return page(response, 400, problemPage("Nobody started to sign in here", "The answer belongs to no sign-in of this browser. Start again."));
+    const said = [url.searchParams.get("error"), url.searchParams.get("error_description")].filter(Boolean).join(": ");
+    return page(response, 400, problemPage("Nobody started to sign in here", "The answer belongs to no sign-in of this browser. Start again.", said));
   }
   endSession(request);
   const tokens = await oidc.authorizationCodeGrant(await configuration(), url, {
@@ -191,7 +192,7 @@ function page(response, status, html) {
   response.setHeader(
     "content-security-policy",
     // Chromium holds a form's redirect to form-action too, and ours lead to the issuer.
-    `default-src 'none'; style-src 'self'; form-action 'self' ${issuer.origin}; base-uri 'none'; frame-ancestors 'none'`,
+    `default-src 'none'; style-src 'self'; img-src data:; form-action 'self' ${issuer.origin}; base-uri 'none'; frame-ancestors 'none'`,
   );
   send(response, status, "text/html; charset=utf-8", html);
 }

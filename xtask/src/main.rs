@@ -45,8 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    process::prepare()?;
     let command = cli::parse(lexopt::Parser::from_env())?;
-    process::listen_for_signals()?;
     match command {
         Command::Help(text) => {
             print!("{text}");

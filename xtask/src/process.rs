@@ -9,10 +9,10 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
 
 /// The user asked xtask to stop.
 #[derive(Debug)]
@@ -40,11 +41,18 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-pub fn listen_for_signals() -> Result<()> {
+/// To be called first. The executable's path is asked for now because `cargo test` may put a new file in its place.
+pub fn prepare() -> Result<()> {
+    let executable = std::env::current_exe().context("cannot find xtask's own executable")?;
+    EXECUTABLE.get_or_init(|| executable);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED)).context("cannot listen for signals")?;
     }
     Ok(())
+}
+
+pub fn executable() -> Result<&'static Path> {
+    Ok(EXECUTABLE.get().context("xtask's own executable is not known")?)
 }
 
 pub fn check_interrupted() -> Result<()> {
@@ -80,7 +88,7 @@ pub struct Task {
 impl Task {
     /// Starts `command` (its program, arguments, environment and directory count; its streams do not).
     pub fn spawn(name: &str, command: &Command, output: Output<'_>) -> Result<Task> {
-        let mut tethered = Command::new(std::env::current_exe().context("cannot find xtask's own executable")?);
+        let mut tethered = Command::new(executable()?);
         tethered.arg(TETHER).arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
             match value {

@@ -94,20 +94,15 @@ fn native(_: &TestOptions) -> Result<()> {
 }
 
 fn hosts(_: &TestOptions) -> Result<()> {
-    build_both()?;
-    node_tests("hosts", &[])
+    node_tests("hosts", || Ok(Vec::new()))
 }
 
 fn clients(options: &TestOptions) -> Result<()> {
-    build_both()?;
-    let python = test_tools::python(options.install)?;
-    node_tests("clients", &[("VEDETTE_PYTHON", python)])
+    node_tests("clients", || Ok(vec![("VEDETTE_PYTHON", test_tools::python(options.install)?)]))
 }
 
 fn browser(options: &TestOptions) -> Result<()> {
-    build_both()?;
-    let chromium = test_tools::chromium(options.install)?;
-    node_tests("browser", &[("VEDETTE_CHROMIUM", chromium)])
+    node_tests("browser", || Ok(vec![("VEDETTE_CHROMIUM", test_tools::chromium(options.install)?)]))
 }
 
 /// What a user's `npx wrangler deploy` does, up to the upload.
@@ -146,21 +141,21 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 }
 
 /// Runs `tests/GROUP/*.test.mjs`, one file after the other: on two cores, several hosts at once would disturb each other.
-fn node_tests(group: &str, environment: &[(&str, PathBuf)]) -> Result<()> {
+fn node_tests(group: &str, environment: impl FnOnce() -> Result<Vec<(&'static str, PathBuf)>>) -> Result<()> {
     let directory = paths::root().join("tests").join(group);
     let files = test_files(&directory)?;
     if files.is_empty() {
         eprintln!("no tests in {}", directory.display());
         return Ok(());
     }
+    let environment = environment()?;
+    build_both()?;
     let mut node = Command::new(tools::node()?);
     node.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-timeout=900000"]).args(files);
     node.current_dir(paths::root())
         .env("PATH", tools::path()?)
-        .env("VEDETTE_XTASK", std::env::current_exe().context("cannot find xtask's own executable")?);
-    for (name, value) in environment {
-        node.env(name, value);
-    }
+        .env("VEDETTE_XTASK", process::executable()?)
+        .envs(environment);
     process::run(&format!("node --test tests/{group}"), &node, Output::Inherit)
 }
 
