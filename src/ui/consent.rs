@@ -4,7 +4,7 @@ use super::{ClientCard, ConsentIcon, ConsentItem, Site, outside, render};
 use askama::Template;
 
 /// Posts `request` and `answer` (`allow`, `deny` or `switch`) to `{base}/consent`.
-#[derive(Clone, Copy, Debug, Template)]
+#[derive(Clone, Copy, Template)]
 #[template(path = "consent.html")]
 pub struct Consent<'a> {
     pub site: Site<'a>,

@@ -31,12 +31,16 @@ pub fn consent_items(scopes: &[&str], claims: &[&str]) -> Vec<ConsentItem> {
     let mut items: Vec<ConsentItem> = known.map(|(_, icon, title, detail)| item(*icon, *title, *detail)).collect();
     let details = details(scopes, claims);
     if !details.is_empty() {
-        items.push(item(Profile, "These details", details.join(", ")));
+        items.push(item(Profile, "See these details", details.join(", ")));
     }
     let unknown =
         |scope: &&str| !matches!(*scope, "" | "offline_access") && SCOPES.iter().all(|(known, ..)| known != scope);
     for scope in once(scopes.iter().copied().filter(unknown)) {
-        items.push(item(Other, scope.to_owned(), "A permission of the app’s own, which has only this name here"));
+        items.push(item(
+            Other,
+            format!("Use “{scope}”"),
+            "Whoever runs this app can tell you what that permission means",
+        ));
     }
     if scopes.contains(&"offline_access") {
         items.push(item(
@@ -50,21 +54,16 @@ pub fn consent_items(scopes: &[&str], claims: &[&str]) -> Vec<ConsentItem> {
 
 /// Core §5.4, in the order of the page.
 const SCOPES: [(&str, ConsentIcon, &str, &str); 5] = [
-    (
-        "openid",
-        ConsentIcon::Identity,
-        "Know that it is you",
-        "An identifier of your account, so that you are recognised next time",
-    ),
+    ("openid", ConsentIcon::Identity, "Recognise you", "By an identifier of your account, now and when you come back"),
     (
         "profile",
         ConsentIcon::Profile,
-        "Your profile",
+        "See your profile",
         "Name, username, picture, website, gender, date of birth, language and time zone, as far as they are filled in",
     ),
-    ("email", ConsentIcon::Email, "Your email address", "And whether it has been verified"),
-    ("phone", ConsentIcon::Phone, "Your phone number", "And whether it has been verified"),
-    ("address", ConsentIcon::Address, "Your postal address", "Street, town, region, postal code and country"),
+    ("email", ConsentIcon::Email, "See your email address", "And whether it has been verified"),
+    ("phone", ConsentIcon::Phone, "See your phone number", "And whether it has been verified"),
+    ("address", ConsentIcon::Address, "See your postal address", "Street, town, region, postal code and country"),
 ];
 
 /// Claims of Core §5.1 and §2 in words, with the scope that covers each.
@@ -140,11 +139,11 @@ mod tests {
         assert_eq!(
             titles(&["offline_access", "phone", "address", "email", "profile", "openid"], &[]),
             [
-                "Know that it is you",
-                "Your profile",
-                "Your email address",
-                "Your phone number",
-                "Your postal address",
+                "Recognise you",
+                "See your profile",
+                "See your email address",
+                "See your phone number",
+                "See your postal address",
                 "Keep this access while you are away",
             ]
         );
@@ -152,13 +151,13 @@ mod tests {
 
     #[test]
     fn an_unknown_scope_is_shown_by_its_name_once() {
-        assert_eq!(titles(&["openid", "notes:read", "notes:read", ""], &[]), ["Know that it is you", "notes:read"]);
+        assert_eq!(titles(&["openid", "notes:read", "notes:read", ""], &[]), ["Recognise you", "Use “notes:read”"]);
     }
 
     #[test]
     fn claims_are_said_in_words_unless_a_scope_covers_them() {
         let items = consent_items(&["openid", "email"], &["name", "name#de", "email", "birthdate", "sub", "payroll"]);
         assert_eq!(items.last().unwrap().detail, "your full name, your date of birth, “payroll”");
-        assert_eq!(titles(&["openid", "profile"], &["name", "sub"]), ["Know that it is you", "Your profile"]);
+        assert_eq!(titles(&["openid", "profile"], &["name", "sub"]), ["Recognise you", "See your profile"]);
     }
 }

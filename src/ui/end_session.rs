@@ -4,7 +4,7 @@ use super::{ClientCard, Site, render};
 use askama::Template;
 
 /// Posts `request` and `answer` (`sign-out` or `stay`) to `{base}/end_session`.
-#[derive(Clone, Copy, Debug, Template)]
+#[derive(Clone, Copy, Template)]
 #[template(path = "end_session_confirm.html")]
 pub struct EndSessionConfirm<'a> {
     pub site: Site<'a>,

@@ -4,7 +4,7 @@ use super::{ErrorPage, Site, error, outside, render};
 use askama::Template;
 
 /// Needs a policy with `script` and with `form_action` set to `action`.
-#[derive(Clone, Copy, Debug, Template)]
+#[derive(Clone, Copy, Template)]
 #[template(path = "form_post.html")]
 pub struct FormPost<'a> {
     pub site: Site<'a>,

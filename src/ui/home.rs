@@ -3,7 +3,7 @@
 use super::{Site, render};
 use askama::Template;
 
-#[derive(Clone, Copy, Debug, Template)]
+#[derive(Clone, Copy, Template)]
 #[template(path = "home.html")]
 pub struct Home<'a> {
     pub site: Site<'a>,

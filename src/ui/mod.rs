@@ -5,7 +5,7 @@
 //!
 //! Three rules hold for all pages. Values reach the HTML only through askama's escaper; text that a client chose stands in
 //! `<bdi>`, so that it cannot reorder the words around it; and a client's URLs become links or images only through
-//! [`outside`], which knows the harmless schemes.
+//! [`outside`], which knows the harmless schemes. Pages that carry sealed requests, tickets or codes have no `Debug`.
 
 mod assets;
 mod client_card;

@@ -5,7 +5,7 @@ use askama::Template;
 use std::borrow::Cow;
 
 /// Posts `ticket`, `issuer_name`, `username`, `password`, `email` and `registration` (`open` or absent) to `{base}/setup`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Setup<'a> {
     pub base: &'a str,
     pub ticket: &'a str,

@@ -4,7 +4,7 @@ use super::{ClientCard, Site, render};
 use askama::Template;
 
 /// Posts `request`, `username`, `password` to `{base}/sign-in`.
-#[derive(Clone, Copy, Debug, Template)]
+#[derive(Clone, Copy, Template)]
 #[template(path = "sign_in.html")]
 pub struct SignIn<'a> {
     pub site: Site<'a>,
