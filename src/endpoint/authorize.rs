@@ -1,0 +1,201 @@
+//! The authorization endpoint, OpenID Connect Core §3.1.2, RFC 6749 §3.1. One SQL read; pages render here.
+
+use std::rc::Rc;
+
+use crate::context::Context;
+use crate::error::{Error, Refusal};
+use crate::http::{Method, Request, Response};
+use crate::jose::jws::Unverified;
+use crate::oauth::form::Form;
+use crate::oidc::authorization_request::{Addressee, AuthorizationRequest};
+use crate::oidc::tokens::{HintClaims, ID_TOKEN};
+use crate::platform::{Answer, Fault, Freshness, Platform, Variable};
+use crate::store::clients::ClientRow;
+use crate::store::sessions::{SessionRow, TOUCH_INTERVAL};
+use crate::store::{clients, consents, first_row, sessions};
+use crate::tenant::Tenant;
+
+use super::interaction::{self, Situation, Step};
+use super::{cookies, query};
+
+/// Longest query that a POST is turned into, in bytes.
+const LONGEST_QUERY: usize = 8 * 1024;
+
+/// OpenID Connect Core §3.1.2.2: 1 who asks, 2 one read of client, session and consent, 3 prove the redirect URI; from here on
+/// errors go to the client, 4 check the request, 5 decide what has to happen, 6 ask or answer.
+pub async fn handle<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Rc<Tenant>,
+    request: &Request,
+) -> Result<Response, Error> {
+    if request.method == Method::Post {
+        return Ok(as_get(tenant, request)?);
+    }
+    let form = query(request)?;
+    let client_id = form.required("client_id")?; // 1
+    let found = look_up(context, tenant, request, client_id).await?; // 2
+    let client = found.client.ok_or(Refusal::UnknownClient)?;
+    if client.disabled_at.is_some() {
+        return Err(Refusal::ClientDisabled.into());
+    }
+    let any_loopback = client.demo_redirects && is_demo(context).await;
+    let addressee = Addressee::parse(&form, client_id, &client.metadata, any_loopback)?; // 3
+    let asked = Asked { form: &form, addressee: &addressee, client: &client };
+    proceed(context, tenant, request, &asked, found.session.as_ref(), &found.consented)
+        .or_else(|error| Ok(refused(context, tenant, &addressee, error)))
+}
+
+/// Whether this is the demo, where marked clients may redirect to any port of this machine.
+pub async fn is_demo<P: Platform>(context: &Context<'_, P>) -> bool {
+    context.platform.variable(Variable::Demo).await.as_deref() == Some("1")
+}
+
+struct Asked<'a> {
+    form: &'a Form,
+    addressee: &'a Addressee,
+    client: &'a ClientRow,
+}
+
+fn proceed<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Rc<Tenant>,
+    http: &Request,
+    asked: &Asked<'_>,
+    session: Option<&SessionRow>,
+    consented: &[String],
+) -> Result<Response, Error> {
+    let client = &asked.client.metadata;
+    let hinted_sub = asked.form.value("id_token_hint").map(|hint| hint_subject(tenant, hint)).transpose()?;
+    let request = AuthorizationRequest::parse(asked.form, asked.addressee.clone(), client, hinted_sub)?; // 4
+    interaction::check_size(&request)?;
+    let now = context.now();
+    let situation =
+        Situation { request: &request, pending_id: None, session, consented, consent_answered: false, now };
+    let step = interaction::next_step(&situation); // 5
+    if request.prompt.none {
+        interaction::check_silent(&step)?;
+    }
+    if let Some(session) = session {
+        touch(context, tenant, session);
+    }
+    if step == Step::Answer
+        && let Some(session) = session
+    {
+        return interaction::answer_with_code(context, tenant, &request, session); // 6
+    }
+    let browser = cookies::browser(context, tenant, http);
+    let pending = interaction::pending(context, request, &browser);
+    let response = interaction::respond(context, tenant, client, &pending, session, &step)?;
+    Ok(match browser.set_cookie {
+        Some(cookie) => response.with("set-cookie", cookie),
+        None => response,
+    })
+}
+
+/// Sends an error to the client, and says in the log why.
+fn refused<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    addressee: &Addressee,
+    error: Error,
+) -> Response {
+    let response = interaction::answer_with_error(tenant, addressee, &error);
+    context.note(&error);
+    response
+}
+
+/// Lax cookies do not come with a cross-site POST (design.md §8): ask again by GET, where they do.
+fn as_get(tenant: &Tenant, request: &Request) -> Result<Response, Refusal> {
+    let form = super::form_body(request)?;
+    let mut parameters: Vec<(&str, &str)> = form.iter().collect();
+    let in_query = query(request)?;
+    parameters.extend(in_query.iter());
+    // A repeated parameter has to stay one, so that it is refused where an answer can go.
+    let repeated = form.check_unique().and_then(|()| in_query.check_unique());
+    if let Err(Refusal::DuplicateParameter(name)) = &repeated {
+        parameters.push((name.as_str(), "repeated"));
+    }
+    let query = crate::oauth::form::encode(parameters);
+    if query.len() > LONGEST_QUERY {
+        return Err(Refusal::RequestTooLarge);
+    }
+    Ok(Response::new(303)
+        .with("location", format!("{}?{query}", tenant.url("/authorize")))
+        .with("cache-control", "no-store")
+        .with("referrer-policy", "no-referrer"))
+}
+
+/// Client, live session and its consents, from a replica that knows this session.
+struct Found {
+    client: Option<ClientRow>,
+    session: Option<SessionRow>,
+    consented: Vec<String>,
+}
+
+async fn look_up<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    request: &Request,
+    client_id: &str,
+) -> Result<Found, Error> {
+    let mut batch = vec![clients::by_id(tenant.id(), client_id)];
+    let cookie = cookies::session(tenant, request);
+    if let Some(cookie) = &cookie {
+        batch.push(sessions::with_user(tenant.id(), &cookie.session_id));
+        batch.push(consents::of_session(tenant.id(), &cookie.session_id, client_id));
+    }
+    let bookmark = cookie.as_ref().and_then(|cookie| cookie.bookmark.as_deref());
+    let answer = context.sql(&batch, Freshness::AtLeast(bookmark)).await?;
+    Ok(Found {
+        client: first_row(&answer, 0).map(ClientRow::from_row).transpose()?,
+        session: live_session(context, &answer, 1)?,
+        consented: consented_items(&answer, 2)?,
+    })
+}
+
+/// The session in statement `index` of an answer, if it is live.
+pub fn live_session<P: Platform>(
+    context: &Context<'_, P>,
+    answer: &Answer,
+    index: usize,
+) -> Result<Option<SessionRow>, Fault> {
+    let session = first_row(answer, index).map(SessionRow::from_row).transpose()?;
+    Ok(session.filter(|session| session.is_live(context.now())))
+}
+
+/// The consent items in statement `index` of an answer.
+pub fn consented_items(answer: &Answer, index: usize) -> Result<Vec<String>, Fault> {
+    let items = first_row(answer, index).map(|row| row.text(0)).transpose()?.unwrap_or_default();
+    Ok(items.split(' ').filter(|item| !item.is_empty()).map(str::to_owned).collect())
+}
+
+/// Keeps an idle session alive, at most every five minutes, after the response.
+fn touch<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, session: &SessionRow) {
+    let now = context.now();
+    if now.since(session.seen_at) < TOUCH_INTERVAL {
+        return;
+    }
+    let platform = context.platform.clone();
+    let statement = sessions::touch(tenant.id(), &session.id, now);
+    context.platform.defer(async move {
+        if let Err(fault) = platform.sql(&[statement], Freshness::Primary).await {
+            platform.log(&serde_json::json!({ "level": "warn", "fault": fault.to_string() }).to_string());
+        }
+    });
+}
+
+/// The `sub` of an ID token that this issuer signed; whether it has expired does not matter (§3.1.2.1).
+fn hint_subject(tenant: &Tenant, hint: &str) -> Result<String, Refusal> {
+    hint_claims(tenant, hint).map(|claims| claims.sub)
+}
+
+/// What an `id_token_hint` says, if this issuer signed it.
+pub fn hint_claims(tenant: &Tenant, hint: &str) -> Result<HintClaims, Refusal> {
+    let unverified = Unverified::parse(hint).ok_or(Refusal::HintInvalid)?;
+    if unverified.typ().is_some_and(|typ| typ != ID_TOKEN) {
+        return Err(Refusal::HintInvalid);
+    }
+    let key = unverified.kid().and_then(|kid| tenant.public_key(kid)).ok_or(Refusal::HintInvalid)?;
+    let claims: HintClaims = unverified.verify(&key).ok_or(Refusal::HintInvalid)?;
+    if claims.iss == tenant.issuer() { Ok(claims) } else { Err(Refusal::HintInvalid) }
+}

@@ -1,0 +1,109 @@
+//! Access tokens that come back to us (RFC 6750, RFC 9068 §4): taken out of the request, verified, and for the management API
+//! matched with an operator client.
+
+use crate::context::Context;
+use crate::error::{Error, Refusal};
+use crate::http::{Method, Request};
+use crate::jose::jws::Unverified;
+use crate::oauth::form::Form;
+use crate::oidc::tokens::{ACCESS_TOKEN, AccessTokenClaims};
+use crate::platform::{Freshness, Platform};
+use crate::store::tokens::{self, Standing};
+use crate::store::first_row;
+use crate::tenant::Tenant;
+
+/// The bearer token of a request: in the header, or in a form body (RFC 6750 §2.1, §2.2). Never in the query.
+pub fn token(request: &Request) -> Result<String, Refusal> {
+    let in_header = in_header(request)?;
+    let is_form = request.method == Method::Post
+        && request.header("content-type").is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+    let in_body = if is_form {
+        let form: Form = super::form_body(request)?;
+        form.check_unique()?;
+        form.owned("access_token")
+    } else {
+        None
+    };
+    match (in_header, in_body) {
+        (Some(_), Some(_)) => Err(Refusal::TokenTwice),
+        (Some(token), None) | (None, Some(token)) => Ok(token),
+        (None, None) => Err(Refusal::TokenMissing),
+    }
+}
+
+/// The token of an `Authorization: Bearer` header; the scheme's case does not matter.
+pub fn in_header(request: &Request) -> Result<Option<String>, Refusal> {
+    let Some(value) = request.header("authorization") else { return Ok(None) };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Ok(Some(token.trim().to_owned()))
+        }
+        _ => Err(Refusal::TokenInvalid("authorization_not_bearer")),
+    }
+}
+
+/// RFC 9068 §4: 1 type, 2 signature by a key of ours that is not revoked, 3 issuer, 4 audience, 5 expiry.
+pub fn verify<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    token: &str,
+    audience: &str,
+) -> Result<AccessTokenClaims, Refusal> {
+    let unverified = Unverified::parse(token).ok_or(Refusal::TokenInvalid("token_malformed"))?;
+    if unverified.typ() != Some(ACCESS_TOKEN) {
+        return Err(Refusal::TokenInvalid("token_of_another_type")); // 1
+    }
+    let key = unverified
+        .kid()
+        .and_then(|kid| tenant.public_key(kid))
+        .ok_or(Refusal::TokenInvalid("token_signed_by_unknown_key"))?;
+    let claims: AccessTokenClaims =
+        unverified.verify(&key).ok_or(Refusal::TokenInvalid("token_signature_wrong"))?; // 2
+    if claims.iss != tenant.issuer() {
+        return Err(Refusal::TokenInvalid("token_of_another_issuer")); // 3
+    }
+    if claims.aud != audience {
+        return Err(Refusal::TokenInvalid("token_for_another_audience")); // 4
+    }
+    if context.now().0 >= claims.exp {
+        return Err(Refusal::TokenInvalid("token_expired")); // 5
+    }
+    Ok(claims)
+}
+
+/// The audience of tokens for UserInfo and ordinary resource servers.
+#[must_use]
+pub fn issuer_audience(tenant: &Tenant) -> String {
+    tenant.issuer().to_owned()
+}
+
+/// The audience of operator clients' tokens (design.md §7); no request can ask for it.
+#[must_use]
+pub fn admin_audience(tenant: &Tenant) -> String {
+    tenant.url("/admin/api")
+}
+
+/// An operator client that may use the management API.
+pub struct Operator {
+    pub client_id: String,
+}
+
+/// The operator behind a request: the token's audience and the client's column both have to say so.
+pub async fn operator<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    request: &Request,
+) -> Result<Operator, Error> {
+    let token = in_header(request)?.ok_or(Refusal::TokenMissing)?;
+    let claims = verify(context, tenant, &token, &admin_audience(tenant))?;
+    let statement = tokens::standing(tenant.id(), &claims.client_id, &claims.jti, claims.grant_id.as_deref());
+    let answer = context.sql(&[statement], Freshness::Primary).await?;
+    let standing = first_row(&answer, 0).map(Standing::from_row).transpose()?;
+    match standing {
+        Some(standing) if standing.operator && !standing.client_disabled && !standing.revoked => {
+            Ok(Operator { client_id: claims.client_id })
+        }
+        Some(standing) if standing.operator => Err(Refusal::TokenInvalid("token_revoked").into()),
+        _ => Err(Refusal::NotAnOperator.into()),
+    }
+}

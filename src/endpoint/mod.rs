@@ -1,0 +1,46 @@
+//! One file an endpoint: parse, check, act, respond.
+
+pub mod admin;
+pub mod authorize;
+pub mod bearer;
+pub mod change;
+pub mod client_auth;
+pub mod consent;
+pub mod cookies;
+pub mod end_session;
+pub mod health;
+pub mod home;
+pub mod interaction;
+pub mod introspect;
+pub mod json;
+pub mod jwks;
+pub mod metadata;
+pub mod pages;
+pub mod register;
+pub mod registered_client;
+pub mod revoke;
+pub mod setup;
+pub mod sign_in;
+pub mod token;
+pub mod userinfo;
+
+use crate::error::Refusal;
+use crate::http::Request;
+use crate::oauth::form::Form;
+
+/// The form in a request's body (RFC 6749 appendix B); anything but that content type is refused.
+pub fn form_body(request: &Request) -> Result<Form, Refusal> {
+    const EXPECTED: &str = "application/x-www-form-urlencoded";
+    let content_type = request.header("content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(EXPECTED) {
+        return Err(Refusal::WrongContentType { expected: EXPECTED });
+    }
+    let text = std::str::from_utf8(&request.body).map_err(|_| Refusal::MalformedBody("The body is not UTF-8."))?;
+    Form::parse(text)
+}
+
+/// The form in a request's query.
+pub fn query(request: &Request) -> Result<Form, Refusal> {
+    Form::parse(request.query.as_deref().unwrap_or_default())
+}

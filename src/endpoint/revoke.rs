@@ -1,0 +1,81 @@
+//! Token revocation, RFC 7009. A refresh token ends its grant with everything issued from it; an access token ends alone.
+
+use std::rc::Rc;
+
+use crate::context::Context;
+use crate::error::{Error, Refusal};
+use crate::http::{Request, Response};
+use crate::oidc::code::RefreshToken;
+use crate::oidc::tokens::AccessTokenClaims;
+use crate::platform::{Freshness, Platform, UnixTime};
+use crate::store::audit::{self, AuditRow, Event};
+use crate::store::{grants, tokens};
+use crate::tenant::Tenant;
+
+use super::client_auth::{self, Presented};
+use super::{bearer, form_body};
+
+/// RFC 7009 §2.1: 1 the client authenticates, 2 the token has to be its own, 3 revoke and record it in one batch. Tokens that
+/// we do not know (any more) need no revoking and are answered 200 (§2.2).
+pub async fn handle<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Rc<Tenant>,
+    request: &Request,
+) -> Result<Response, Error> {
+    let form = form_body(request)?;
+    form.check_unique()?;
+    let presented = Presented::of(request, &form)?;
+    client_auth::authenticate(context, tenant, &presented).await?; // 1
+    let text = form.required("token")?;
+    if let Some(token) = tenant.sealer().open::<RefreshToken>(text) {
+        revoke_grant(context, tenant, &presented, &token).await?;
+    } else if let Some(claims) = access_token(context, tenant, text) {
+        revoke_access_token(context, tenant, &presented, &claims).await?;
+    }
+    Ok(Response::new(200).with("cache-control", "no-store"))
+}
+
+fn access_token<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, text: &str) -> Option<AccessTokenClaims> {
+    bearer::verify(context, tenant, text, &bearer::issuer_audience(tenant))
+        .or_else(|_: Refusal| bearer::verify(context, tenant, text, &bearer::admin_audience(tenant)))
+        .ok()
+}
+
+async fn revoke_grant<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    client: &Presented,
+    token: &RefreshToken,
+) -> Result<(), Error> {
+    if token.client_id != client.client_id {
+        return Err(Refusal::RefreshTokenOfAnotherClient.into()); // 2
+    }
+    let secret_hash = client.secret_hash.as_deref();
+    let row = AuditRow { client_id: Some(&client.client_id), ..context.audit(Event::GrantRevoked) };
+    let batch = [
+        grants::revoke(tenant.id(), &token.grant_id, &client.client_id, secret_hash, context.now()),
+        audit::insert(tenant.id(), row),
+    ];
+    context.sql_idempotent(&batch, Freshness::Primary).await?; // 3
+    Ok(())
+}
+
+async fn revoke_access_token<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    client: &Presented,
+    claims: &AccessTokenClaims,
+) -> Result<(), Error> {
+    if claims.client_id != client.client_id {
+        return Err(Refusal::AccessTokenOfAnotherClient.into()); // 2
+    }
+    let secret_hash = client.secret_hash.as_deref();
+    let person = Some(claims.sub.as_str()).filter(|_| claims.grant_id.is_some());
+    let row = AuditRow { client_id: Some(&client.client_id), user_id: person, ..context.audit(Event::TokenRevoked) };
+    let batch = [
+        tokens::revoke(tenant.id(), &client.client_id, secret_hash, &claims.jti, UnixTime(claims.exp)),
+        audit::insert(tenant.id(), row),
+    ];
+    context.sql_idempotent(&batch, Freshness::Primary).await?; // 3
+    Ok(())
+}

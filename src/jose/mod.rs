@@ -1,0 +1,5 @@
+//! JOSE: JWK (RFC 7517), JWS (RFC 7515) and JWT (RFC 7519), pure except the one call that signs.
+
+pub mod jwk;
+pub mod jws;
+pub mod software;

@@ -1,0 +1,129 @@
+//! First-run set-up: tickets (the secret part of the set-up link), and what a new tenant is made of.
+//!
+//! A ticket is minted from the root secret, names the issuer it is for, lives an hour, and works once.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error::{Error, Refusal};
+use crate::keys::{mint, wrap};
+use crate::platform::{Platform, UnixTime};
+use crate::seal::{KeyMaterial, Sealed, Sealer};
+use crate::store::keys::KeyRow;
+use crate::store::tenants::{Registration, TenantRow};
+use crate::tenant::Issuer;
+
+/// Seconds for which a set-up link works.
+pub const TICKET_LIFETIME: i64 = 3600;
+
+/// Tickets belong to the deployment, not to a tenant.
+const DEPLOYMENT: &str = "deployment";
+
+/// What a ticket says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ticket {
+    pub id: String,
+    pub issuer: String,
+    pub expires_at: UnixTime,
+}
+
+impl Sealed for Ticket {
+    const PURPOSE: &'static str = "set-up-ticket";
+}
+
+/// Why no ticket could be minted; for an operator's terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetupError {
+    RootSecretMalformed,
+    IssuerRefused(&'static str),
+}
+
+impl std::fmt::Display for SetupError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RootSecretMalformed => f.write_str("the root secret is not 32 bytes in base64url"),
+            Self::IssuerRefused(why) => write!(f, "the issuer URL {why}"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+/// Mints a ticket on the operator's machine. `random` has to be fresh.
+pub fn mint_ticket(root_secret: &str, issuer: &str, now: i64, random: [u8; 16]) -> Result<String, SetupError> {
+    let root = KeyMaterial::from_text(root_secret).ok_or(SetupError::RootSecretMalformed)?;
+    let issuer = Issuer::parse(issuer).map_err(SetupError::IssuerRefused)?;
+    let ticket = Ticket {
+        id: URL_SAFE_NO_PAD.encode(random),
+        issuer: issuer.url,
+        expires_at: UnixTime(now).plus(TICKET_LIFETIME),
+    };
+    let mut nonce = [0; 24];
+    for (place, byte) in nonce.iter_mut().zip(random) {
+        *place = byte;
+    }
+    Ok(Sealer::new(&root, DEPLOYMENT).seal(&ticket, nonce))
+}
+
+/// Opens a ticket that is still good.
+pub fn open_ticket(root: &KeyMaterial, text: &str, now: UnixTime) -> Result<Ticket, Refusal> {
+    let ticket: Ticket = Sealer::new(root, DEPLOYMENT).open(text).ok_or(Refusal::TicketInvalid)?;
+    if now < ticket.expires_at { Ok(ticket) } else { Err(Refusal::TicketExpired) }
+}
+
+/// A new tenant, not stored yet.
+pub struct Provisioned {
+    pub tenant: TenantRow,
+    pub keys: Vec<KeyRow>,
+    pub master: KeyMaterial,
+}
+
+/// Makes a tenant's id, master and first keys.
+pub async fn provision<P: Platform>(
+    context: &Context<'_, P>,
+    issuer: &Issuer,
+    name: &str,
+    registration: Registration,
+) -> Result<Provisioned, Error> {
+    let root = crate::tenants::root_secret(context).await?;
+    let id = context.random_id::<9>();
+    let master = KeyMaterial::new(context.random());
+    let keys = mint::first_keys(context, &id, &master).await?;
+    let tenant = TenantRow {
+        wrapped_master: wrap::wrap_master(&root, &id, &master, context.random()),
+        id,
+        issuer: issuer.url.clone(),
+        locator: issuer.locator.clone(),
+        name: name.to_owned(),
+        registration,
+        version: 1,
+        created_at: context.now(),
+        disabled_at: None,
+    };
+    Ok(Provisioned { tenant, keys, master })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    #[test]
+    fn a_ticket_opens_for_an_hour_and_under_its_root_only() {
+        let text = mint_ticket(ROOT, "https://id.example.com", 1000, [9; 16]).unwrap();
+        let root = KeyMaterial::from_text(ROOT).unwrap();
+        assert_eq!(open_ticket(&root, &text, UnixTime(4599)).unwrap().issuer, "https://id.example.com");
+        assert_eq!(open_ticket(&root, &text, UnixTime(4600)).unwrap_err(), Refusal::TicketExpired);
+        let other = KeyMaterial::new([1; 32]);
+        assert_eq!(open_ticket(&other, &text, UnixTime(1000)).unwrap_err(), Refusal::TicketInvalid);
+    }
+
+    #[test]
+    fn no_ticket_for_a_bad_secret_or_issuer() {
+        assert_eq!(mint_ticket("x", "https://id.example.com", 0, [0; 16]), Err(SetupError::RootSecretMalformed));
+        assert!(matches!(mint_ticket(ROOT, "http://id.example.com", 0, [0; 16]), Err(SetupError::IssuerRefused(_))));
+    }
+}

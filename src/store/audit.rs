@@ -1,0 +1,171 @@
+//! The audit: one row for each thing that somebody will want to know of later. No secret, no token, no session id in it.
+//!
+//! Where an operator or a client changes something, its audit row decides: it is written first, under the conditions of the
+//! change ([`insert_if`]), what follows in the batch happens under the same conditions or because the row is there, and the
+//! last statement asks for it ([`recorded`]). So the change and its record are one, and a batch that is sent again because its
+//! answer was lost recognises itself.
+
+use crate::platform::{Statement, UnixTime, Value};
+
+/// Writes a row (`?1` to `?10`) when the rows that are named here are there.
+macro_rules! insert_when {
+    ($rows:literal) => {
+        concat!(
+            "INSERT INTO audit_events (tenant_id, id, at, event, actor, user_id, client_id, address, request_id, detail) ",
+            "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM ",
+            $rows,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+const INSERT: &str = insert_when!("tenants WHERE id = ?1");
+const IF_TENANT_UNCHANGED: &str = insert_when!("tenants WHERE id = ?1 AND version = ?11");
+const IF_USER: &str = insert_when!("users WHERE tenant_id = ?1 AND id = ?6");
+const IF_USER_UNCHANGED: &str = insert_when!(
+    "users AS u WHERE u.tenant_id = ?1 AND u.id = ?6 AND u.updated_at = ?11 AND NOT EXISTS \
+     (SELECT 1 FROM users AS other WHERE other.tenant_id = ?1 AND other.username_folded = ?12 AND other.id <> ?6)"
+);
+const IF_CLIENT: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND operator = 0");
+const IF_CLIENT_UNCHANGED: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND updated_at = ?11");
+const RECORDED: &str = "SELECT id FROM audit_events WHERE tenant_id = ?1 AND id = ?2";
+
+pub const STATEMENTS: &[&str] =
+    &[INSERT, IF_TENANT_UNCHANGED, IF_USER, IF_USER_UNCHANGED, IF_CLIENT, IF_CLIENT_UNCHANGED, RECORDED];
+
+/// What happened. Names are `subject.verb`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    SetUp,
+    SignedIn,
+    SignInFailed,
+    SignInThrottled,
+    SignedOut,
+    ConsentGranted,
+    ConsentDenied,
+    TokenRevoked,
+    GrantRevoked,
+    ClientRegistered,
+    ClientCreated,
+    ClientChanged,
+    ClientDeleted,
+    ClientSecretRotated,
+    UserCreated,
+    UserChanged,
+    UserDeleted,
+    TenantCreated,
+    TenantChanged,
+}
+
+impl Event {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SetUp => "deployment.set_up",
+            Self::SignedIn => "user.signed_in",
+            Self::SignInFailed => "user.sign_in_failed",
+            Self::SignInThrottled => "user.sign_in_throttled",
+            Self::SignedOut => "user.signed_out",
+            Self::ConsentGranted => "consent.granted",
+            Self::ConsentDenied => "consent.denied",
+            Self::TokenRevoked => "token.revoked",
+            Self::GrantRevoked => "grant.revoked",
+            Self::ClientRegistered => "client.registered",
+            Self::ClientCreated => "client.created",
+            Self::ClientChanged => "client.changed",
+            Self::ClientDeleted => "client.deleted",
+            Self::ClientSecretRotated => "client.secret_rotated",
+            Self::UserCreated => "user.created",
+            Self::UserChanged => "user.changed",
+            Self::UserDeleted => "user.deleted",
+            Self::TenantCreated => "tenant.created",
+            Self::TenantChanged => "tenant.changed",
+        }
+    }
+}
+
+/// One audit row. `id` is random, or an attempt id where a batch may be repeated.
+#[derive(Clone, Debug)]
+pub struct AuditRow<'a> {
+    pub id: String,
+    pub at: UnixTime,
+    pub event: Event,
+    /// The client or user that acted, where it is not the subject itself.
+    pub actor: Option<&'a str>,
+    pub user_id: Option<&'a str>,
+    pub client_id: Option<&'a str>,
+    pub address: Option<&'a str>,
+    pub request_id: &'a str,
+    pub detail: Option<String>,
+}
+
+/// When a change may happen, and its audit row be written. The subject is the row's `user_id` or `client_id`.
+#[derive(Clone, Copy, Debug)]
+pub enum Condition<'a> {
+    /// The tenant is there.
+    Tenant,
+    /// The tenant is as it was when this version was read.
+    TenantUnchanged { version: i64 },
+    /// The user is there.
+    User,
+    /// The user is as they were when they were read, and nobody else has the username that they are to have.
+    UserUnchanged { updated_at: UnixTime, username_folded: &'a str },
+    /// The client is there and is not an operator client.
+    Client,
+    /// The client is as it was when it was read.
+    ClientUnchanged { updated_at: UnixTime },
+}
+
+#[must_use]
+pub fn insert(tenant_id: &str, row: AuditRow<'_>) -> Statement {
+    Statement::new(INSERT, parameters(tenant_id, row))
+}
+
+/// Writes the row under a condition.
+#[must_use]
+pub fn insert_if(tenant_id: &str, row: AuditRow<'_>, condition: Condition<'_>) -> Statement {
+    let mut parameters = parameters(tenant_id, row);
+    let sql = match condition {
+        Condition::Tenant => INSERT,
+        Condition::TenantUnchanged { version } => {
+            parameters.push(version.into());
+            IF_TENANT_UNCHANGED
+        }
+        Condition::User => IF_USER,
+        Condition::UserUnchanged { updated_at, username_folded } => {
+            parameters.extend([updated_at.into(), username_folded.into()]);
+            IF_USER_UNCHANGED
+        }
+        Condition::Client => IF_CLIENT,
+        Condition::ClientUnchanged { updated_at } => {
+            parameters.push(updated_at.into());
+            IF_CLIENT_UNCHANGED
+        }
+    };
+    Statement::new(sql, parameters)
+}
+
+/// Answers a row when there is an audit row of that id.
+#[must_use]
+pub fn recorded(tenant_id: &str, id: &str) -> Statement {
+    Statement::new(RECORDED, vec![tenant_id.into(), id.into()])
+}
+
+fn parameters(tenant_id: &str, row: AuditRow<'_>) -> Vec<Value> {
+    vec![
+        tenant_id.into(),
+        row.id.into(),
+        row.at.into(),
+        row.event.as_str().into(),
+        text(row.actor),
+        text(row.user_id),
+        text(row.client_id),
+        text(row.address),
+        row.request_id.into(),
+        row.detail.into(),
+    ]
+}
+
+fn text(value: Option<&str>) -> Value {
+    value.into()
+}

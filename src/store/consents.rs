@@ -1,0 +1,25 @@
+//! What a person allowed a client: scopes, and `claim:name` for claims that were asked for one by one.
+
+use crate::platform::{Statement, UnixTime};
+
+const OF_SESSION: &str = "SELECT k.items FROM sessions AS s JOIN consents AS k \
+     ON k.tenant_id = s.tenant_id AND k.user_id = s.user_id AND k.client_id = ?3 WHERE s.tenant_id = ?1 AND s.id = ?2";
+const GRANT: &str = "INSERT INTO consents (tenant_id, user_id, client_id, items, granted_at) \
+     SELECT c.tenant_id, u.id, c.id, ?4, ?5 FROM clients AS c JOIN users AS u ON u.tenant_id = c.tenant_id AND u.id = ?2 \
+     WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND u.disabled_at IS NULL \
+     ON CONFLICT (tenant_id, user_id, client_id) DO UPDATE SET items = excluded.items, granted_at = excluded.granted_at \
+     RETURNING items";
+
+pub const STATEMENTS: &[&str] = &[OF_SESSION, GRANT];
+
+/// The items that the session's user allowed the client: one row of `items`, or none.
+#[must_use]
+pub fn of_session(tenant_id: &str, session_id: &str, client_id: &str) -> Statement {
+    Statement::new(OF_SESSION, vec![tenant_id.into(), session_id.into(), client_id.into()])
+}
+
+/// Remembers a consent of a live user to a live client; answers a row when it did.
+#[must_use]
+pub fn grant(tenant_id: &str, user_id: &str, client_id: &str, items: &str, now: UnixTime) -> Statement {
+    Statement::new(GRANT, vec![tenant_id.into(), user_id.into(), client_id.into(), items.into(), now.into()])
+}

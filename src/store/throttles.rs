@@ -1,0 +1,33 @@
+//! Attempts per account and per address. Counting comes before verifying: a batch counts and reads in one transaction.
+
+use crate::platform::{Statement, UnixTime};
+
+const COUNT: &str = "INSERT INTO throttles (tenant_id, bucket, attempts, window_started_at) VALUES (?1, ?2, 1, ?3) \
+     ON CONFLICT (tenant_id, bucket) DO UPDATE SET \
+     attempts = CASE WHEN window_started_at <= ?4 THEN 1 ELSE attempts + 1 END, \
+     window_started_at = CASE WHEN window_started_at <= ?4 THEN ?3 ELSE window_started_at END \
+     RETURNING attempts, window_started_at";
+const CLEAR: &str = "DELETE FROM throttles WHERE tenant_id = ?1 AND bucket = ?2";
+const REFUND: &str =
+    "UPDATE throttles SET attempts = attempts - 1 WHERE tenant_id = ?1 AND bucket = ?2 AND attempts > 0";
+
+pub const STATEMENTS: &[&str] = &[COUNT, CLEAR, REFUND];
+
+/// Counts one attempt and answers `attempts` (this one included) and `window_started_at`. A window that began at or before
+/// `window_floor` is over.
+#[must_use]
+pub fn count(tenant_id: &str, bucket: &str, now: UnixTime, window_floor: UnixTime) -> Statement {
+    Statement::new(COUNT, vec![tenant_id.into(), bucket.into(), now.into(), window_floor.into()])
+}
+
+/// Forgets the attempts: the person proved to be who they are.
+#[must_use]
+pub fn clear(tenant_id: &str, bucket: &str) -> Statement {
+    Statement::new(CLEAR, vec![tenant_id.into(), bucket.into()])
+}
+
+/// Takes one attempt back: it turned out to be an honest one.
+#[must_use]
+pub fn refund(tenant_id: &str, bucket: &str) -> Statement {
+    Statement::new(REFUND, vec![tenant_id.into(), bucket.into()])
+}

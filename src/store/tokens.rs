@@ -1,0 +1,90 @@
+//! How a presented token stands: one read on the primary that joins its grant, user, client and revocation.
+
+use crate::platform::{Fault, Row, Statement, UnixTime};
+
+use super::grants::UserClaims;
+
+const STANDING: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, r.jti, g.revoked_at, g.generation, \
+     g.rotated_at, g.expires_at, g.offline, g.scope, g.claims AS claims_request, u.id AS user_id, u.claims AS user_claims, u.updated_at, \
+     c.metadata \
+     FROM clients AS c \
+     LEFT JOIN revoked_tokens AS r ON r.tenant_id = c.tenant_id AND r.jti = ?3 \
+     LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?4 AND g.client_id = c.id \
+     LEFT JOIN users AS u ON u.tenant_id = g.tenant_id AND u.id = g.user_id AND u.disabled_at IS NULL \
+     WHERE c.tenant_id = ?1 AND c.id = ?2";
+const REVOKE: &str = "INSERT INTO revoked_tokens (tenant_id, jti, expires_at) \
+     SELECT c.tenant_id, ?4, ?5 FROM clients AS c \
+     WHERE c.tenant_id = ?1 AND c.id = ?2 AND c.disabled_at IS NULL AND c.secret_hash IS ?3 ON CONFLICT DO NOTHING RETURNING jti";
+
+pub const STATEMENTS: &[&str] = &[STANDING, REVOKE];
+
+/// How a token stands: its client, and its grant if it has one.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub client_disabled: bool,
+    pub operator: bool,
+    /// Revoked by itself.
+    pub revoked: bool,
+    pub grant: Option<GrantStanding>,
+    pub client: crate::oauth::client_metadata::ClientMetadata,
+}
+
+#[derive(Clone, Debug)]
+pub struct GrantStanding {
+    pub revoked: bool,
+    pub generation: i64,
+    pub rotated_at: UnixTime,
+    pub expires_at: UnixTime,
+    pub offline: bool,
+    pub scope: String,
+    pub claims_request: String,
+    pub user_id: Option<String>,
+    /// `None` when the user is gone or disabled.
+    pub user: Option<UserClaims>,
+}
+
+impl Standing {
+    pub fn from_row(row: &Row) -> Result<Self, Fault> {
+        let grant = match row.optional_integer(4)? {
+            None => None,
+            Some(generation) => Some(GrantStanding {
+                revoked: row.optional_time(3)?.is_some(),
+                generation,
+                rotated_at: row.time(5)?,
+                expires_at: row.time(6)?,
+                offline: row.flag(7)?,
+                scope: row.text(8)?,
+                claims_request: row.text(9)?,
+                user_id: row.optional_text(10)?,
+                user: match row.optional_time(12)? {
+                    None => None,
+                    Some(updated_at) => Some(UserClaims { claims: row.json(11)?, updated_at }),
+                },
+            }),
+        };
+        Ok(Self {
+            client_disabled: row.optional_time(0)?.is_some(),
+            operator: row.flag(1)?,
+            revoked: row.optional_text(2)?.is_some(),
+            grant,
+            client: row.json(13)?,
+        })
+    }
+}
+
+/// The standing of a token of `client_id`; no row when there is no such client. A token without a grant (client
+/// credentials) passes `None`.
+#[must_use]
+pub fn standing(tenant_id: &str, client_id: &str, jti: &str, grant_id: Option<&str>) -> Statement {
+    Statement::new(STANDING, vec![tenant_id.into(), client_id.into(), jti.into(), grant_id.into()])
+}
+
+/// Revokes one access token until it would have expired, if its own client asks; answers a row when it was not revoked yet.
+#[must_use]
+pub fn revoke(tenant_id: &str, client_id: &str, secret_hash: Option<&str>, jti: &str, expires_at: UnixTime) -> Statement {
+    Statement::new(
+        REVOKE,
+        vec![tenant_id.into(), client_id.into(), secret_hash.into(), jti.into(), expires_at.into()],
+    )
+}
+

@@ -1,0 +1,163 @@
+//! Finding a request's tenant (design.md §3): isolate, then KV, then SQL, each copy only while it is younger than
+//! [`COPY_BOUND`]. A copy that is older is not trusted: the handler reads SQL and refreshes it.
+
+use std::rc::Rc;
+
+use crate::context::Context;
+use crate::error::{Error, Refusal};
+use crate::platform::{Alg, Fault, Freshness, Platform, SecretName, UnixTime, Variable};
+use crate::seal::KeyMaterial;
+use crate::store::tenants::{self, TenantWithKeys};
+use crate::tenant::Tenant;
+
+/// Seconds for which a copy of a tenant may be used after it was read from SQL.
+pub const COPY_BOUND: i64 = 60;
+
+/// Format of the KV value; a value of another format is ignored and written anew.
+const FORMAT: u32 = 1;
+
+/// The KV value of a tenant (`kv-schema/tenant.schema.json`).
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct TenantCopy {
+    pub format: u32,
+    /// When SQL was read, seconds since 1970.
+    pub read_at: UnixTime,
+    #[serde(flatten)]
+    pub data: TenantWithKeys,
+}
+
+/// KV key of a tenant's copy.
+#[must_use]
+pub fn kv_key(locator: &str) -> String {
+    format!("tenant/{locator}")
+}
+
+/// The tenant of a host name and path prefix.
+pub async fn find<P: Platform>(context: &Context<'_, P>, host: &str, prefix: &str) -> Result<Rc<Tenant>, Error> {
+    let host = resolve_alias(context, &host_name(host)).await;
+    let locator = format!("{host}{prefix}");
+    let tenant = match fresh_copy(context, &locator).await? {
+        Some(tenant) => tenant,
+        None => read(context, &locator).await?.ok_or(Refusal::NoTenant)?,
+    };
+    if tenant.is_disabled() {
+        return Err(Refusal::NoTenant.into());
+    }
+    *context.tenant_id.borrow_mut() = Some(tenant.id().to_owned());
+    with_keys(context, tenant).await
+}
+
+/// A host name in lower case, without its port.
+fn host_name(host: &str) -> String {
+    let without_port = match host.rfind(':') {
+        Some(at) if !host.ends_with(']') => host.get(..at).unwrap_or(host),
+        _ => host,
+    };
+    without_port.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// `HOST_ALIASES` lets a development set-up be reached under several names.
+async fn resolve_alias<P: Platform>(context: &Context<'_, P>, host: &str) -> String {
+    let aliases = context.platform.variable(Variable::HostAliases).await.unwrap_or_default();
+    aliases
+        .split(',')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(alias, _)| *alias == host)
+        .map_or_else(|| host.to_owned(), |(_, target)| target.to_owned())
+}
+
+fn is_fresh(read_at: UnixTime, now: UnixTime) -> bool {
+    // A copy from the future is another clock's; it may be as old as the difference.
+    now.since(read_at).abs() < COPY_BOUND
+}
+
+/// From the isolate or KV. A KV that fails or holds nonsense only costs a read of SQL.
+async fn fresh_copy<P: Platform>(context: &Context<'_, P>, locator: &str) -> Result<Option<Rc<Tenant>>, Fault> {
+    let now = context.now();
+    if let Some(tenant) = context.isolate.tenant(locator).filter(|tenant| is_fresh(tenant.read_at(), now)) {
+        return Ok(Some(tenant));
+    }
+    let value = match context.kv_get(&kv_key(locator)).await {
+        Ok(Some(value)) => value,
+        Ok(None) => return Ok(None),
+        Err(fault) => {
+            context.platform.log(&format!("{{\"level\":\"warn\",\"kv\":{}}}", serde_json::json!(fault.to_string())));
+            return Ok(None);
+        }
+    };
+    let Ok(copy) = serde_json::from_slice::<TenantCopy>(&value) else { return Ok(None) };
+    if copy.format != FORMAT || copy.data.tenant.locator != locator || !is_fresh(copy.read_at, now) {
+        return Ok(None);
+    }
+    let root = root_secret(context).await?;
+    // A copy that does not open (another root secret, damage) is ignored like an old one; SQL decides.
+    let Ok(tenant) = Tenant::new(copy.data, copy.read_at, &root).map(Rc::new) else { return Ok(None) };
+    context.isolate.keep_tenant(&tenant);
+    Ok(Some(tenant))
+}
+
+/// From SQL; the copies in the isolate and in KV are refreshed.
+pub async fn read<P: Platform>(context: &Context<'_, P>, locator: &str) -> Result<Option<Rc<Tenant>>, Error> {
+    let now = context.now();
+    let answer = context.sql(&tenants::load(locator), Freshness::Primary).await?;
+    let Some(data) = tenants::loaded(&answer)? else {
+        context.isolate.forget_tenant(locator);
+        return Ok(None);
+    };
+    let root = root_secret(context).await?;
+    let tenant = Rc::new(Tenant::new(data.clone(), now, &root)?);
+    context.isolate.keep_tenant(&tenant);
+    put_copy(context, TenantCopy { format: FORMAT, read_at: now, data });
+    Ok(Some(tenant))
+}
+
+fn put_copy<P: Platform>(context: &Context<'_, P>, copy: TenantCopy) {
+    let platform = context.platform.clone();
+    context.platform.defer(async move {
+        let value = serde_json::to_vec(&copy).unwrap_or_default();
+        if let Err(fault) = platform.kv_put(&kv_key(&copy.data.tenant.locator), &value).await {
+            platform.log(&format!("{{\"level\":\"warn\",\"kv\":{}}}", serde_json::json!(fault.to_string())));
+        }
+    });
+}
+
+/// Makes missing first keys (the fallback of design.md §5); with the keys that set-up made this does nothing.
+async fn with_keys<P: Platform>(context: &Context<'_, P>, tenant: Rc<Tenant>) -> Result<Rc<Tenant>, Error> {
+    let is_missing = |alg: &Alg| !tenant.keys().iter().any(|key| key.alg == *alg);
+    let missing: Vec<Alg> = Alg::ALL.into_iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(tenant);
+    }
+    let mut batch = Vec::new();
+    for alg in missing {
+        let key = crate::keys::mint::key(context, tenant.id(), tenant.master(), alg, 1, context.now()).await?;
+        batch.push(crate::store::keys::insert(tenant.id(), &key));
+    }
+    context.sql_idempotent(&batch, Freshness::Primary).await?;
+    read(context, tenant.locator()).await?.ok_or_else(|| Refusal::NoTenant.into())
+}
+
+/// The root secret, decoded once an isolate.
+pub async fn root_secret<P: Platform>(context: &Context<'_, P>) -> Result<KeyMaterial, Fault> {
+    if let Some(root) = context.isolate.root() {
+        return Ok(root);
+    }
+    let text = context.platform.secret(SecretName::Root).await?;
+    let root = KeyMaterial::from_text(&text.0).ok_or(Fault::SecretMalformed(SecretName::Root))?;
+    context.isolate.keep_root(&root);
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_and_the_case_of_a_host_do_not_matter() {
+        for host in ["localhost:8787", "LOCALHOST", "localhost.", "localhost"] {
+            assert_eq!(host_name(host), "localhost", "{host}");
+        }
+        assert_eq!(host_name("[::1]:8787"), "[::1]");
+        assert_eq!(host_name("[::1]"), "[::1]");
+    }
+}
