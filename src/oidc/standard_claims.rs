@@ -120,9 +120,8 @@ fn is_web_page(text: &str) -> bool {
 /// The addr-spec of RFC 5322 §3.4.1 in the form that people use: a dot-atom, `@`, a domain.
 fn is_email(text: &str) -> bool {
     let is_atoms = |part: &str, others: &[u8]| {
-        part.split('.').all(|atom| {
-            !atom.is_empty() && atom.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
-        })
+        part.split('.')
+            .all(|atom| !atom.is_empty() && atom.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b)))
     };
     text.len() <= 254
         && text.rsplit_once('@').is_some_and(|(local, domain)| {
