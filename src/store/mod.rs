@@ -9,6 +9,7 @@ pub mod clients;
 pub mod consents;
 pub mod grants;
 pub mod keys;
+pub mod migrations;
 pub mod sessions;
 pub mod tenants;
 pub mod throttles;

@@ -1,0 +1,137 @@
+//! Vedette on Spin: [`Platform`] over the interfaces that `spin.toml` grants, and the entry point.
+//!
+//! In scope: `wasi:http`, the SQLite database and the key-value store `default`, variables, signatures in software. Nothing
+//! outside this module names the crate `spin-sdk`.
+//!
+//! Rules of this host: a panic ends the instance under every request it has, up to 16, so nothing here unwraps what a request
+//! or an interface carries. Whatever computes (a new RSA key takes a second) holds up the other requests of its instance.
+
+mod entry;
+mod kv;
+mod migrations;
+mod random;
+mod request;
+mod response;
+mod sql;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use spin_sdk::{time, variables, wasip3};
+
+use crate::jose::software::{self, SoftwareKeys};
+use crate::platform::{
+    Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
+};
+use random::HostRandom;
+
+thread_local! {
+    static KEYS: SoftwareKeys = const { SoftwareKeys::new() };
+}
+
+/// The host as one request sees it.
+#[derive(Clone)]
+pub(crate) struct Spin(Rc<RefCell<Deferred>>);
+
+/// Work for after the response.
+enum Deferred {
+    /// The response is still to come.
+    Waiting(Vec<Pin<Box<dyn Future<Output = ()>>>>),
+    /// It is gone: work starts at once.
+    Started,
+}
+
+impl Spin {
+    fn new() -> Self {
+        Self(Rc::new(RefCell::new(Deferred::Waiting(Vec::new()))))
+    }
+
+    /// Whether anything waits for the response to be gone.
+    fn has_deferred(&self) -> bool {
+        matches!(&*self.0.borrow(), Deferred::Waiting(works) if !works.is_empty())
+    }
+
+    /// Starts what was deferred. To be called once the response is gone, from a task of its request.
+    fn start_deferred(&self) {
+        if let Deferred::Waiting(works) = self.0.replace(Deferred::Started) {
+            works.into_iter().for_each(wasip3::spawn);
+        }
+    }
+}
+
+impl Platform for Spin {
+    fn now(&self) -> UnixTime {
+        UnixTime(wasip3::clocks::system_clock::now().seconds)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        rand_core::RngCore::fill_bytes(&mut HostRandom, bytes);
+    }
+
+    async fn secret(&self, name: SecretName) -> Result<SecretText, Fault> {
+        variable(name.as_str()).await.map(SecretText).ok_or(Fault::SecretMissing(name))
+    }
+
+    async fn variable(&self, name: Variable) -> Option<String> {
+        variable(name.as_str()).await
+    }
+
+    async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        kv::get(key).await
+    }
+
+    async fn kv_put(&self, key: &str, value: &[u8]) -> Result<(), Fault> {
+        kv::put(key, value).await
+    }
+
+    async fn sql(&self, batch: &[Statement], _: Freshness<'_>) -> Result<Answer, Fault> {
+        sql::run(batch, self.now()).await
+    }
+
+    async fn generate_key(&self, alg: Alg) -> Result<NewKey, Fault> {
+        software::generate(alg, &mut HostRandom)
+    }
+
+    async fn sign(&self, key: &PrivateKey, input: &[u8]) -> Result<Vec<u8>, Fault> {
+        KEYS.with(|keys| keys.sign(key, input, &mut HostRandom))
+    }
+
+    fn defer(&self, work: impl Future<Output = ()> + 'static) {
+        match &mut *self.0.borrow_mut() {
+            Deferred::Waiting(works) => works.push(Box::pin(work)),
+            Deferred::Started => wasip3::spawn(work),
+        }
+    }
+
+    fn log(&self, line: &str) {
+        println!("{line}");
+    }
+}
+
+/// The variable that spin.toml gives under the lower-case `name`; `None` when it is not set or empty.
+async fn variable(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    match variables::get(&name).await {
+        Ok(value) => Some(value).filter(|value| !value.is_empty()),
+        Err(variables::Error::Undefined(_)) => None,
+        Err(error) => {
+            println!("the variable {name} cannot be read: {error}");
+            None
+        }
+    }
+}
+
+/// The result of `work`, or `None` when it is not there after `limit`; then `work` is dropped.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut deadline = pin!(time::sleep(limit));
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}

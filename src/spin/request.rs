@@ -1,0 +1,93 @@
+//! From a `wasi:http` request to ours: the few headers that the core reads, and a body that cannot be larger than it may.
+
+use std::net::{IpAddr, SocketAddr};
+
+use spin_sdk::wasip3::http::types::{ErrorCode, Method as WasiMethod, Request as WasiRequest};
+use spin_sdk::wasip3::wit_bindgen::StreamResult;
+use spin_sdk::wasip3::wit_future;
+
+use crate::http::{BODY_LIMIT, HEADERS_READ, Method, Request};
+
+/// Where Spin tells the peer's address and port. It comes after what a client sends under this name.
+const CLIENT_ADDRESS: &str = "spin-client-addr";
+
+/// Bytes of a body asked for at once.
+const CHUNK: usize = 16 * 1024;
+
+pub(super) async fn read(from: WasiRequest) -> Result<Request, ErrorCode> {
+    let method = method(from.get_method());
+    let (path, query) = target(&from.get_path_with_query().unwrap_or_default());
+    let mut headers = Vec::with_capacity(HEADERS_READ.len());
+    let mut client_address = None;
+    // In one go: each look-up by name would be a call to the host.
+    for (name, value) in from.get_headers().copy_all() {
+        let name = name.to_ascii_lowercase();
+        if HEADERS_READ.contains(&name.as_str()) {
+            headers.push((name, String::from_utf8_lossy(&value).into_owned()));
+        } else if name == CLIENT_ADDRESS {
+            client_address = std::str::from_utf8(&value).ok().and_then(address);
+        }
+    }
+    let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
+    if request.header("host").is_none() {
+        request.headers.extend(from.get_authority().map(|authority| ("host".to_owned(), authority)));
+    }
+    if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
+        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        request.body = body(from, declared).await?;
+    }
+    Ok(request)
+}
+
+fn method(method: WasiMethod) -> Method {
+    match method {
+        WasiMethod::Get => Method::Get,
+        WasiMethod::Head => Method::Head,
+        WasiMethod::Post => Method::Post,
+        WasiMethod::Put => Method::Put,
+        WasiMethod::Patch => Method::Patch,
+        WasiMethod::Delete => Method::Delete,
+        WasiMethod::Options => Method::Options,
+        WasiMethod::Connect | WasiMethod::Trace | WasiMethod::Other(_) => Method::Other,
+    }
+}
+
+/// Path and query of a request target, untouched.
+fn target(target: &str) -> (String, Option<String>) {
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (target, None),
+    };
+    (if path.starts_with('/') { path } else { "/" }.to_owned(), query)
+}
+
+/// The address without its port, IPv4 always written as IPv4.
+fn address(text: &str) -> Option<String> {
+    let address = text.parse().map(|with_port: SocketAddr| with_port.ip()).or_else(|_| text.parse::<IpAddr>());
+    address.ok().map(|address| address.to_canonical().to_string())
+}
+
+/// The body, or [`BODY_LIMIT`] + 1 bytes of one that is too long.
+async fn body(from: WasiRequest, declared: Option<usize>) -> Result<Vec<u8>, ErrorCode> {
+    if declared.is_some_and(|length| length > BODY_LIMIT) {
+        // Never read: the core needs to know only that it is too long.
+        return Ok(vec![0; BODY_LIMIT + 1]);
+    }
+    // Nothing goes wrong here that the sender would hear of.
+    let (_, handled) = wit_future::new(|| Ok(()));
+    let (mut stream, outcome) = WasiRequest::consume_body(from, handled);
+    let mut bytes = Vec::new();
+    loop {
+        let (status, chunk) = stream.read(Vec::with_capacity(CHUNK)).await;
+        bytes.extend(chunk);
+        if bytes.len() > BODY_LIMIT {
+            bytes.truncate(BODY_LIMIT + 1);
+            return Ok(bytes);
+        }
+        if !matches!(status, StreamResult::Complete(_)) {
+            // Tells an end from a connection that broke off.
+            outcome.await?;
+            return Ok(bytes);
+        }
+    }
+}
