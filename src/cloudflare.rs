@@ -8,28 +8,22 @@
 //! between requests ([`crate::Isolate`], imported keys) is data, never something to wait for.
 
 mod crypto;
+mod deadline;
 mod entry;
 mod kv;
 mod request;
 mod response;
 mod sql;
 
-use std::future::Future;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
 
 use js_sys::futures::future_to_promise;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Delay, Env};
+use worker::Env;
 
 use crate::platform::{
     Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
 };
-
-/// WebCrypto's `getRandomValues` refuses to fill more than this at once.
-const RANDOM_QUOTA: usize = 65_536;
 
 /// The bindings as one request sees them.
 #[derive(Clone)]
@@ -58,17 +52,15 @@ impl Workers {
 
 impl Platform for Workers {
     fn now(&self) -> UnixTime {
-        #[expect(clippy::cast_possible_truncation, reason = "a saturating cast; the clock is milliseconds since 1970")]
+        // The cast saturates.
         UnixTime((js_sys::Date::now() / 1000.0).floor() as i64)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(RANDOM_QUOTA) {
-            #[expect(clippy::panic, reason = "the runtime has no way to fail here, and to go on without randomness is worse")]
-            if let Err(error) = getrandom::getrandom(chunk) {
-                panic!("no randomness: {error}");
-            }
-        }
+        #[expect(clippy::disallowed_methods, reason = "this is the platform's randomness")]
+        let filled = getrandom::getrandom(bytes);
+        // The runtime has no way to fail here, and to go on without randomness would be worse than to stop.
+        assert!(filled.is_ok(), "no randomness");
     }
 
     async fn secret(&self, name: SecretName) -> Result<SecretText, Fault> {
@@ -122,15 +114,4 @@ fn message_of(error: &JsValue) -> String {
         Some(error) => error.message().into(),
         None => error.as_string().unwrap_or_else(|| "an error without a message".to_owned()),
     }
-}
-
-/// The result of `work`, or `None` when it is not there after `limit`. The work itself is not undone.
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut deadline = pin!(Delay::from(limit));
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }

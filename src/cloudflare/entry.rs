@@ -1,12 +1,20 @@
 //! The `fetch` event.
 //!
+//! `worker-build` calls the export named `fetch` for it. It is written out here, not by the macro `worker::event`, so that a
+//! request that waits for nothing is answered at once: a promise, its task and its turn of the queue cost as much again as
+//! answering discovery does.
+//!
 //! A panic hook is not set here: crate `worker` has one, which logs and marks the instance for replacement; another would
 //! take its place.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context as Poller, Poll, Waker};
 
+use js_sys::futures::future_to_promise;
 use wasm_bindgen::JsValue;
-use worker::{Context, Env, console_error, event};
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Context, Env, console_error, worker_sys};
 
 use super::{Workers, message_of, request, response};
 use crate::Isolate;
@@ -15,17 +23,32 @@ thread_local! {
     static ISOLATE: Rc<Isolate> = Rc::default();
 }
 
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
-    answer(&request, env, context).await.or_else(|error| {
-        console_error!("the request could not be read, or its response not built: {}", message_of(&error));
-        Ok(response::bare(500)?)
-    })
+/// The `fetch` event: a `Response`, or the promise of one.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) -> Result<JsValue, JsValue> {
+    let mut answer: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> =
+        Box::pin(answer(request, env, Context::new(context)));
+    match answer.as_mut().poll(&mut Poller::from_waker(Waker::noop())) {
+        Poll::Ready(response) => response,
+        // Polled once more from its own task, so that whatever it waits for learns whom to wake.
+        Poll::Pending => Ok(future_to_promise(answer).into()),
+    }
 }
 
-async fn answer(request: &web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response, JsValue> {
+async fn answer(request: web_sys::Request, env: Env, context: Context) -> Result<JsValue, JsValue> {
+    let response = match respond(&request, env, context).await {
+        Ok(response) => response,
+        Err(error) => {
+            console_error!("the request could not be read, or its response not built: {}", message_of(&error));
+            response::bare(500)?
+        }
+    };
+    Ok(response.into())
+}
+
+async fn respond(request: &web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response, JsValue> {
     let request = request::read(request).await?;
     let isolate = ISOLATE.with(Rc::clone);
     let answer = crate::handle(&Workers::new(env, context), &isolate, request).await;
-    response::build(answer)
+    response::build(&answer)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use wasm_bindgen::JsValue;
 use worker::{Env, KvError};
 
-use super::{message_of, within};
+use super::deadline::within;
+use super::message_of;
 use crate::platform::Fault;
 
 const DEADLINE: Duration = Duration::from_secs(3);

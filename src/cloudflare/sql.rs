@@ -6,7 +6,8 @@ use js_sys::{Array, Object};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::worker_sys::{D1Database, D1DatabaseSession, D1PreparedStatement, D1Result};
 
-use super::{message_of, within};
+use super::deadline::within;
+use super::message_of;
 use crate::platform::{Answer, Fault, Freshness, Row, Statement, Value};
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -76,10 +77,7 @@ impl Target<'_> {
 fn bound(value: &Value) -> Result<JsValue, Fault> {
     match value {
         Value::Null => Ok(JsValue::NULL),
-        Value::Integer(number) if (-EXACT..=EXACT).contains(number) => {
-            #[expect(clippy::cast_precision_loss, reason = "just checked: it is exact")]
-            Ok(JsValue::from_f64(*number as f64))
-        }
+        Value::Integer(number) if (-EXACT..=EXACT).contains(number) => Ok(JsValue::from_f64(*number as f64)),
         Value::Integer(_) => Err(Fault::Sql("a bound integer is beyond 2^53".to_owned())),
         Value::Real(number) => Ok(JsValue::from_f64(*number)),
         Value::Text(text) => Ok(JsValue::from_str(text)),
@@ -99,9 +97,8 @@ fn row_of(row: &JsValue) -> Result<Row, Fault> {
 
 fn read(value: &JsValue) -> Result<Value, Fault> {
     if let Some(number) = value.as_f64() {
-        #[expect(clippy::cast_possible_truncation, reason = "saturates, and then is not equal")]
+        // The cast saturates; a double beyond it is then not equal.
         let integer = number as i64;
-        #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "asks whether the double is this integer")]
         return Ok(if integer as f64 == number { Value::Integer(integer) } else { Value::Real(number) });
     }
     if let Some(text) = value.as_string() {
