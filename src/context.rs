@@ -6,6 +6,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::configuration::Configuration;
 use crate::error::Error;
 use crate::isolate::Isolate;
 use crate::platform::{Answer, Fault, Freshness, Platform, Statement, UnixTime};
@@ -55,6 +56,16 @@ impl<'a, P: Platform> Context<'a, P> {
         let mut bytes = [0; N];
         self.platform.fill_random(&mut bytes);
         bytes
+    }
+
+    /// The deployment's variables, read once an isolate.
+    pub async fn configuration(&self) -> Rc<Configuration> {
+        if let Some(configuration) = self.isolate.configuration() {
+            return configuration;
+        }
+        let configuration = Rc::new(Configuration::read(self.platform).await);
+        self.isolate.keep_configuration(&configuration);
+        configuration
     }
 
     /// `N` random bytes in base64url.

@@ -126,7 +126,8 @@ pub struct Told {
 
 fn told(status: u16, code: &'static str, reason: &'static str, text: impl Into<String>) -> Told {
     // RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E; what a client sent may be quoted in a text.
-    let text = text.into().chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect();
+    let text =
+        text.into().chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect();
     Told { status, code, reason, text }
 }
 
@@ -218,12 +219,9 @@ impl Refusal {
             R::RequestObjectUnsupported => {
                 told(400, "request_not_supported", "request_object", "The parameter request is not supported.")
             }
-            R::RequestUriUnsupported => told(
-                400,
-                "request_uri_not_supported",
-                "request_uri",
-                "The parameter request_uri is not supported.",
-            ),
+            R::RequestUriUnsupported => {
+                told(400, "request_uri_not_supported", "request_uri", "The parameter request_uri is not supported.")
+            }
             R::RegistrationParameterUnsupported => told(
                 400,
                 "registration_not_supported",
@@ -313,7 +311,9 @@ impl Refusal {
             ),
 
             R::TokenMissing => told(401, "invalid_token", "token_missing", "An access token is needed."),
-            R::TokenTwice => told(400, "invalid_request", "token_twice", "The access token is given in more than one way."),
+            R::TokenTwice => {
+                told(400, "invalid_request", "token_twice", "The access token is given in more than one way.")
+            }
             R::TokenInvalid(why) => told(401, "invalid_token", why, "The access token is not valid."),
             R::InsufficientScope { needed } => told(
                 403,

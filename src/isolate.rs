@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::configuration::Configuration;
 use crate::seal::KeyMaterial;
 use crate::tenant::Tenant;
 
@@ -15,6 +16,7 @@ const TENANTS_KEPT: usize = 200;
 pub struct Isolate {
     tenants: RefCell<HashMap<String, Rc<Tenant>>>,
     root: RefCell<Option<KeyMaterial>>,
+    configuration: RefCell<Option<Rc<Configuration>>>,
 }
 
 impl Isolate {
@@ -32,6 +34,14 @@ impl Isolate {
 
     pub fn forget_tenant(&self, locator: &str) {
         self.tenants.borrow_mut().remove(locator);
+    }
+
+    pub fn configuration(&self) -> Option<Rc<Configuration>> {
+        self.configuration.borrow().clone()
+    }
+
+    pub fn keep_configuration(&self, configuration: &Rc<Configuration>) {
+        *self.configuration.borrow_mut() = Some(configuration.clone());
     }
 
     pub fn root(&self) -> Option<KeyMaterial> {

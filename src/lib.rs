@@ -13,6 +13,7 @@
 //! | [`ui`] | pages and assets |
 //! | `cloudflare`, `spin`, [`memory`] | the platforms: Workers, Spin, and tests |
 
+pub mod configuration;
 pub mod context;
 pub mod endpoint;
 pub mod error;

@@ -154,10 +154,7 @@ impl Endpoint {
     /// Whether people look at it in a browser.
     #[must_use]
     pub fn is_page(&self) -> bool {
-        matches!(
-            self,
-            Self::Home | Self::Authorize | Self::SignIn | Self::Consent | Self::EndSession | Self::SetUp
-        )
+        matches!(self, Self::Home | Self::Authorize | Self::SignIn | Self::Consent | Self::EndSession | Self::SetUp)
     }
 
     /// Its name in log lines.
@@ -216,9 +213,6 @@ mod tests {
     #[test]
     fn the_first_reserved_segment_decides() {
         assert_eq!(routed("/register/token").map(|r| r.1), Some(Endpoint::RegisteredClient("token".to_owned())));
-        assert_eq!(
-            routed("/admin/api/tenants").map(|r| r.1),
-            Some(Endpoint::AdminApi(vec!["tenants".to_owned()]))
-        );
+        assert_eq!(routed("/admin/api/tenants").map(|r| r.1), Some(Endpoint::AdminApi(vec!["tenants".to_owned()])));
     }
 }

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+use crate::configuration::Surface;
 use crate::context::Context;
 use crate::endpoint::{self, health, pages};
 use crate::error::{Error, Refusal, Told};
 use crate::http::{BODY_LIMIT, Method, Request, Response};
 use crate::isolate::Isolate;
-use crate::platform::{Platform, Variable};
+use crate::platform::Platform;
 use crate::router::{Endpoint, Route, route};
 use crate::tenant::Tenant;
 use crate::{tenants, ui};
@@ -96,15 +97,14 @@ async fn serve<P: Platform>(
 
 /// `SURFACE` (design.md §7): the public one is the issuer, the admin one set-up and management.
 async fn is_on_this_surface<P: Platform>(context: &Context<'_, P>, endpoint: &Endpoint) -> bool {
-    let surface = context.platform.variable(Variable::Surface).await;
-    match surface.as_deref().unwrap_or("public") {
-        "all" => true,
-        "admin" => matches!(
+    match context.configuration().await.surface {
+        Surface::All => true,
+        Surface::Admin => matches!(
             endpoint,
             // The operator client gets its token here too, and set-up shows pages.
             Endpoint::AdminApi(_) | Endpoint::SetUp | Endpoint::Health | Endpoint::Asset(_) | Endpoint::Token
         ),
-        _ => !matches!(endpoint, Endpoint::AdminApi(_)),
+        Surface::Public => !matches!(endpoint, Endpoint::AdminApi(_)),
     }
 }
 
@@ -184,10 +184,8 @@ fn with_challenge(response: Response, tenant: Option<&Tenant>, endpoint: Option<
     }
     let Told { status, code, text, .. } = refusal.told();
     let realm = tenant.map_or("vedette", Tenant::issuer);
-    let takes_bearer = matches!(
-        endpoint,
-        Some(Endpoint::UserInfo | Endpoint::RegisteredClient(_) | Endpoint::AdminApi(_))
-    );
+    let takes_bearer =
+        matches!(endpoint, Some(Endpoint::UserInfo | Endpoint::RegisteredClient(_) | Endpoint::AdminApi(_)));
     match refusal {
         // RFC 6750 §3.1: a request without a token gets no error code.
         Refusal::TokenMissing => response.with("www-authenticate", format!("Bearer realm=\"{realm}\"")),
@@ -231,10 +229,13 @@ fn log_line<P: Platform>(
     let mut line = Map::new();
     let mut set = |name: &str, value: Value| line.insert(name.to_owned(), value);
     let trouble = context.trouble.borrow();
-    set("level", json!(match &*trouble {
-        Some(Error::Broken(_)) => "error",
-        _ => "info",
-    }));
+    set(
+        "level",
+        json!(match &*trouble {
+            Some(Error::Broken(_)) => "error",
+            _ => "info",
+        }),
+    );
     set("time", json!(context.now().0));
     set("request_id", json!(context.request_id));
     set("tenant", json!(*context.tenant_id.borrow()));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::context::Context;
 use crate::error::{Error, Refusal};
-use crate::platform::{Alg, Fault, Freshness, Platform, SecretName, UnixTime, Variable};
+use crate::platform::{Alg, Fault, Freshness, Platform, SecretName, UnixTime};
 use crate::seal::KeyMaterial;
 use crate::store::tenants::{self, TenantWithKeys};
 use crate::tenant::Tenant;
@@ -34,8 +34,8 @@ pub fn kv_key(locator: &str) -> String {
 
 /// The tenant of a host name and path prefix.
 pub async fn find<P: Platform>(context: &Context<'_, P>, host: &str, prefix: &str) -> Result<Rc<Tenant>, Error> {
-    let host = resolve_alias(context, &host_name(host)).await;
-    let locator = format!("{host}{prefix}");
+    let configuration = context.configuration().await;
+    let locator = format!("{}{prefix}", configuration.host(&host_name(host)));
     let tenant = match fresh_copy(context, &locator).await? {
         Some(tenant) => tenant,
         None => read(context, &locator).await?.ok_or(Refusal::NoTenant)?,
@@ -54,16 +54,6 @@ fn host_name(host: &str) -> String {
         _ => host,
     };
     without_port.trim_end_matches('.').to_ascii_lowercase()
-}
-
-/// `HOST_ALIASES` lets a development set-up be reached under several names.
-async fn resolve_alias<P: Platform>(context: &Context<'_, P>, host: &str) -> String {
-    let aliases = context.platform.variable(Variable::HostAliases).await.unwrap_or_default();
-    aliases
-        .split(',')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(alias, _)| *alias == host)
-        .map_or_else(|| host.to_owned(), |(_, target)| target.to_owned())
 }
 
 fn is_fresh(read_at: UnixTime, now: UnixTime) -> bool {

@@ -9,7 +9,7 @@ use crate::jose::jws::Unverified;
 use crate::oauth::form::Form;
 use crate::oidc::authorization_request::{Addressee, AuthorizationRequest};
 use crate::oidc::tokens::{HintClaims, ID_TOKEN};
-use crate::platform::{Answer, Fault, Freshness, Platform, Variable};
+use crate::platform::{Answer, Fault, Freshness, Platform};
 use crate::store::clients::ClientRow;
 use crate::store::sessions::{SessionRow, TOUCH_INTERVAL};
 use crate::store::{clients, consents, first_row, sessions};
@@ -47,7 +47,7 @@ pub async fn handle<P: Platform>(
 
 /// Whether this is the demo, where marked clients may redirect to any port of this machine.
 pub async fn is_demo<P: Platform>(context: &Context<'_, P>) -> bool {
-    context.platform.variable(Variable::Demo).await.as_deref() == Some("1")
+    context.configuration().await.demo
 }
 
 struct Asked<'a> {
@@ -69,8 +69,7 @@ fn proceed<P: Platform>(
     let request = AuthorizationRequest::parse(asked.form, asked.addressee.clone(), client, hinted_sub)?; // 4
     interaction::check_size(&request)?;
     let now = context.now();
-    let situation =
-        Situation { request: &request, pending_id: None, session, consented, consent_answered: false, now };
+    let situation = Situation { request: &request, pending_id: None, session, consented, consent_answered: false, now };
     let step = interaction::next_step(&situation); // 5
     if request.prompt.none {
         interaction::check_silent(&step)?;
@@ -93,12 +92,7 @@ fn proceed<P: Platform>(
 }
 
 /// Sends an error to the client, and says in the log why.
-fn refused<P: Platform>(
-    context: &Context<'_, P>,
-    tenant: &Tenant,
-    addressee: &Addressee,
-    error: Error,
-) -> Response {
+fn refused<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, addressee: &Addressee, error: Error) -> Response {
     let response = interaction::answer_with_error(tenant, addressee, &error);
     context.note(&error);
     response

@@ -8,8 +8,8 @@ use crate::jose::jws::Unverified;
 use crate::oauth::form::Form;
 use crate::oidc::tokens::{ACCESS_TOKEN, AccessTokenClaims};
 use crate::platform::{Freshness, Platform};
-use crate::store::tokens::{self, Standing};
 use crate::store::first_row;
+use crate::store::tokens::{self, Standing};
 use crate::tenant::Tenant;
 
 /// The bearer token of a request: in the header, or in a form body (RFC 6750 §2.1, §2.2). Never in the query.
@@ -57,8 +57,7 @@ pub fn verify<P: Platform>(
         .kid()
         .and_then(|kid| tenant.public_key(kid))
         .ok_or(Refusal::TokenInvalid("token_signed_by_unknown_key"))?;
-    let claims: AccessTokenClaims =
-        unverified.verify(&key).ok_or(Refusal::TokenInvalid("token_signature_wrong"))?; // 2
+    let claims: AccessTokenClaims = unverified.verify(&key).ok_or(Refusal::TokenInvalid("token_signature_wrong"))?; // 2
     if claims.iss != tenant.issuer() {
         return Err(Refusal::TokenInvalid("token_of_another_issuer")); // 3
     }

@@ -34,7 +34,9 @@ impl Presented {
         }
         let in_body = form.value("client_secret");
         let authorization = request.header("authorization");
-        let basic = authorization.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+        let basic = authorization
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
         match (basic, authorization) {
             (Some(_), _) if in_body.is_some() => Err(Refusal::TwoClientAuthentications),
             (Some((_, credentials)), _) => {

@@ -59,7 +59,7 @@ pub async fn handle<P: Platform>(
         let form = form_body(request)?;
         return match form.value("request") {
             Some(sealed) => confirmed(context, tenant, request, &form, sealed).await, // 1
-            None => as_get(tenant, &form), // 2
+            None => as_get(tenant, &form),                                            // 2
         };
     }
     let form = query(request)?;
@@ -137,8 +137,7 @@ fn ask<P: Platform>(
 ) -> Response {
     let browser = cookies::browser(context, tenant, request);
     let target = after.redirect.as_ref().map(|redirect| redirect.as_str().to_owned());
-    let pending =
-        PendingLogout { expires_at: context.now().plus(PENDING_LIFETIME).0, browser: browser.mark, after };
+    let pending = PendingLogout { expires_at: context.now().plus(PENDING_LIFETIME).0, browser: browser.mark, after };
     let html = ui::end_session_confirm(&EndSessionConfirm {
         site: pages::site(tenant),
         account: session.map(|session| session.username.as_str()),
@@ -183,11 +182,7 @@ async fn confirmed<P: Platform>(
 }
 
 /// Ends the session and what was granted for it, except what was allowed to outlive it (`offline_access`).
-async fn sign_out<P: Platform>(
-    context: &Context<'_, P>,
-    tenant: &Tenant,
-    session: &SessionRow,
-) -> Result<(), Error> {
+async fn sign_out<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, session: &SessionRow) -> Result<(), Error> {
     let now = context.now();
     let row = AuditRow { user_id: Some(&session.user_id), ..context.audit(Event::SignedOut) };
     let batch = [

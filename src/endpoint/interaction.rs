@@ -104,8 +104,7 @@ pub fn open_pending<P: Platform>(
     http: &Request,
     sealed: Option<&str>,
 ) -> Result<PendingRequest, Refusal> {
-    let pending: PendingRequest =
-        sealed.and_then(|text| tenant.sealer().open(text)).ok_or(Refusal::FormNotOurs)?; // 1
+    let pending: PendingRequest = sealed.and_then(|text| tenant.sealer().open(text)).ok_or(Refusal::FormNotOurs)?; // 1
     cookies::check_browser(tenant, http, &pending.browser)?; // 2
     if context.now().0 >= pending.expires_at {
         return Err(Refusal::FormExpired); // 3
@@ -171,11 +170,8 @@ pub fn consent_page<P: Platform>(
 /// A page whose form's answer may redirect to the client, which browsers hold against `form-action` (design.md §8); the
 /// client's logo is the one image from elsewhere.
 fn page_before(addressee: &Addressee, client: &ClientMetadata, status: u16, html: String) -> Response {
-    let policy = Policy {
-        form_action: Some(addressee.redirect_uri.as_str()),
-        image: client.logo_uri.as_deref(),
-        script: false,
-    };
+    let policy =
+        Policy { form_action: Some(addressee.redirect_uri.as_str()), image: client.logo_uri.as_deref(), script: false };
     pages::page(status, html, &policy)
 }
 

@@ -18,7 +18,8 @@ pub async fn handle<P: Platform>(
     _request: &Request,
 ) -> Result<Response, Error> {
     let now = context.now();
-    let document = tenant.document("jwks", now, || Document { body: body(tenant, now), valid_until: valid_until(tenant, now) });
+    let document =
+        tenant.document("jwks", now, || Document { body: body(tenant, now), valid_until: valid_until(tenant, now) });
     Ok(Response::new(200)
         .with("content-type", "application/json")
         .with("cache-control", format!("public, max-age={JWKS_MAX_AGE}"))
@@ -26,9 +27,8 @@ pub async fn handle<P: Platform>(
 }
 
 fn body(tenant: &Tenant, now: UnixTime) -> Vec<u8> {
-    let keys: Vec<Value> = schedule::published(tenant.keys(), now)
-        .filter_map(|key| serde_json::from_str(&key.public_jwk).ok())
-        .collect();
+    let keys: Vec<Value> =
+        schedule::published(tenant.keys(), now).filter_map(|key| serde_json::from_str(&key.public_jwk).ok()).collect();
     json!({ "keys": keys }).to_string().into_bytes()
 }
 

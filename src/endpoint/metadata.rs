@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::http::{Request, Response};
 use crate::keys::schedule;
 use crate::oidc::metadata::{Provider, document};
-use crate::platform::{Platform, UnixTime, Variable};
+use crate::platform::{Platform, UnixTime};
 use crate::store::tenants::Registration;
 use crate::tenant::{Document, Tenant};
 
@@ -21,9 +21,9 @@ pub async fn handle<P: Platform>(
     _request: &Request,
 ) -> Result<Response, Error> {
     let now = context.now();
-    let region = context.platform.variable(Variable::Region).await.unwrap_or_default();
+    let configuration = context.configuration().await;
     let document = tenant.document("metadata", now, || Document {
-        body: body(tenant, &region, now),
+        body: body(tenant, &configuration.region, now),
         valid_until: UnixTime(i64::MAX),
     });
     Ok(Response::new(200)

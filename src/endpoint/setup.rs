@@ -141,7 +141,11 @@ async fn set_up<P: Platform>(
 fn username(text: &str) -> Result<&str, Refusal> {
     let text = text.trim();
     let good = (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if good { Ok(text) } else { Err(Refusal::MalformedParameter { name: "username", why: "has to have 1 to 128 characters" }) }
+    if good {
+        Ok(text)
+    } else {
+        Err(Refusal::MalformedParameter { name: "username", why: "has to have 1 to 128 characters" })
+    }
 }
 
 /// Everything below the tenant's row. Each statement selects from that row, so without it nothing happens.

@@ -209,8 +209,7 @@ async fn begin_session<P: Platform>(
         answered_request: &pending.id,
     };
     let client_id = &pending.request.addressee.client_id;
-    let audit =
-        AuditRow { user_id: Some(&user.user_id), client_id: Some(client_id), ..context.audit(Event::SignedIn) };
+    let audit = AuditRow { user_id: Some(&user.user_id), client_id: Some(client_id), ..context.audit(Event::SignedIn) };
     let mut batch: Vec<Statement> = vec![
         sessions::insert(id, &session),
         sessions::with_user(id, &session_id),
@@ -235,4 +234,3 @@ async fn begin_session<P: Platform>(
         .ok_or(Refusal::FormExpired)?;
     Ok(Begun { session, consented: authorize::consented_items(&answer, 2)?, bookmark: answer.bookmark })
 }
-

@@ -26,9 +26,13 @@ pub async fn handle<P: Platform>(
     let client = Presented::of(request, &form)?; // 2
     match GrantType::from_name(grant_type) {
         // 3
-        Some(GrantType::AuthorizationCode) => grant::authorization_code::exchange(context, tenant, &client, &form).await,
+        Some(GrantType::AuthorizationCode) => {
+            grant::authorization_code::exchange(context, tenant, &client, &form).await
+        }
         Some(GrantType::RefreshToken) => grant::refresh_token::exchange(context, tenant, &client, &form).await,
-        Some(GrantType::ClientCredentials) => grant::client_credentials::exchange(context, tenant, &client, &form).await,
+        Some(GrantType::ClientCredentials) => {
+            grant::client_credentials::exchange(context, tenant, &client, &form).await
+        }
         None => Err(Refusal::UnsupportedGrantType.into()),
     }
 }

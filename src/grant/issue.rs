@@ -12,7 +12,7 @@ use crate::oauth::scope::{self, Scope};
 use crate::oidc::claims::{ClaimsRequest, for_id_token};
 use crate::oidc::code::RefreshToken;
 use crate::oidc::tokens::{ACCESS_TOKEN, ACCESS_TOKEN_LIFETIME, AccessTokenClaims, ID_TOKEN, IdToken};
-use crate::platform::{Alg, Platform, Variable};
+use crate::platform::{Alg, Platform};
 use crate::store::grants::GrantRow;
 use crate::tenant::Tenant;
 
@@ -44,11 +44,8 @@ pub async fn tokens<P: Platform>(
         body.insert("id_token".to_owned(), Value::String(id_token));
     }
     if let Some(generation) = issue.generation {
-        let token = RefreshToken {
-            grant_id: issue.grant.id.clone(),
-            client_id: issue.client_id.to_owned(),
-            generation,
-        };
+        let token =
+            RefreshToken { grant_id: issue.grant.id.clone(), client_id: issue.client_id.to_owned(), generation };
         let sealed = tenant.sealer().seal(&token, context.random());
         body.insert("refresh_token".to_owned(), Value::String(sealed));
     }
@@ -71,8 +68,7 @@ pub async fn access_token<P: Platform>(
     tenant: &Tenant,
     claims: &AccessTokenClaims,
 ) -> Result<String, Error> {
-    let region = context.platform.variable(Variable::Region).await.unwrap_or_default();
-    let key = tenant.signing_key(Alg::ES256, &region, context.now())?;
+    let key = tenant.signing_key(Alg::ES256, &context.configuration().await.region, context.now())?;
     Ok(jws::sign(context, &key, ACCESS_TOKEN, &json!(claims)).await?)
 }
 
@@ -106,8 +102,7 @@ async fn id_token<P: Platform>(
     access_token: &str,
 ) -> Result<String, Error> {
     let now = context.now();
-    let region = context.platform.variable(Variable::Region).await.unwrap_or_default();
-    let key = tenant.signing_key(issue.client.id_token_alg(), &region, now)?;
+    let key = tenant.signing_key(issue.client.id_token_alg(), &context.configuration().await.region, now)?;
     let request = ClaimsRequest::stored(&issue.grant.claims_request);
     let person = issue.grant.user.as_ref().map(|user| for_id_token(user, &request)).unwrap_or_default();
     let token = IdToken {

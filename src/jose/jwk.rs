@@ -41,7 +41,8 @@ impl PublicJwk {
                 Material::Rsa { n: encode(&key.n().to_bytes_be()), e: encode(&key.e().to_bytes_be()) }
             }
             Alg::ES256 => {
-                let point = p256::PublicKey::from_public_key_der(spki).map_err(|_| bad("P-256"))?.to_encoded_point(false);
+                let point =
+                    p256::PublicKey::from_public_key_der(spki).map_err(|_| bad("P-256"))?.to_encoded_point(false);
                 let (Some(x), Some(y)) = (point.x(), point.y()) else { return Err(bad("P-256")) };
                 Material::Ec { crv: "P-256".to_owned(), x: encode(x), y: encode(y) }
             }

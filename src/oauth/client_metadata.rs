@@ -197,7 +197,8 @@ impl ClientMetadata {
                 check_web(uri).map_err(|why| invalid(format!("{name} {why}.")))?;
             }
         }
-        if self.initiate_login_uri.as_deref().is_some_and(|uri| !uri.starts_with("https://") || check_web(uri).is_err()) {
+        if self.initiate_login_uri.as_deref().is_some_and(|uri| !uri.starts_with("https://") || check_web(uri).is_err())
+        {
             return Err(invalid("initiate_login_uri has to be an https URI."));
         }
         if self.jwks.is_some() && self.jwks_uri.is_some() {

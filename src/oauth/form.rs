@@ -16,8 +16,10 @@ impl Form {
         let mut form = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).ok_or(Refusal::MalformedBody("A parameter name is not valid percent-encoded UTF-8."))?;
-            let value = decode(value).ok_or(Refusal::MalformedBody("A parameter is not valid percent-encoded UTF-8."))?;
+            let name =
+                decode(name).ok_or(Refusal::MalformedBody("A parameter name is not valid percent-encoded UTF-8."))?;
+            let value =
+                decode(value).ok_or(Refusal::MalformedBody("A parameter is not valid percent-encoded UTF-8."))?;
             if form.pairs.iter().any(|(known, _)| *known == name) {
                 form.repeated.get_or_insert(name);
             } else {

@@ -83,7 +83,8 @@ impl Addressee {
                 return Err(Refusal::DuplicateParameter(name.to_owned()));
             }
         }
-        let redirect_uri = RegisteredRedirect::find(form.required("redirect_uri")?, &client.redirect_uris, any_loopback)?;
+        let redirect_uri =
+            RegisteredRedirect::find(form.required("redirect_uri")?, &client.redirect_uris, any_loopback)?;
         // A mode that is refused below goes by the default: that refusal has to be sent somehow.
         let response_mode = ResponseMode::parse(form.value("response_mode"))
             .ok()

@@ -182,12 +182,7 @@ pub fn refresh(attempt: &Attempt<'_>, generation: i64) -> [Statement; 4] {
 fn outcome(attempt: &Attempt<'_>) -> Statement {
     Statement::new(
         OUTCOME,
-        vec![
-            attempt.tenant_id.into(),
-            attempt.grant_id.into(),
-            attempt.client_id.into(),
-            attempt.secret_hash.into(),
-        ],
+        vec![attempt.tenant_id.into(), attempt.grant_id.into(), attempt.client_id.into(), attempt.secret_hash.into()],
     )
 }
 

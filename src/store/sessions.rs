@@ -9,7 +9,8 @@ const INSERT: &str = "INSERT INTO sessions \
      (tenant_id, id, user_id, created_at, auth_time, seen_at, expires_at, amr, acr, answered_request, ended_at) \
      SELECT tenant_id, ?2, id, ?4, ?4, ?4, ?5, ?6, ?7, ?8, NULL FROM users \
      WHERE tenant_id = ?1 AND id = ?3 AND disabled_at IS NULL ON CONFLICT DO NOTHING RETURNING id";
-const TOUCH: &str = "UPDATE sessions SET seen_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL AND seen_at < ?3";
+const TOUCH: &str =
+    "UPDATE sessions SET seen_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL AND seen_at < ?3";
 const END: &str =
     "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL RETURNING user_id";
 const END_ALL: &str = "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND user_id = ?2 AND ended_at IS NULL \
@@ -61,7 +62,10 @@ impl SessionRow {
     /// Whether the person counts as signed in.
     #[must_use]
     pub fn is_live(&self, now: UnixTime) -> bool {
-        self.ended_at.is_none() && !self.user_disabled && now < self.expires_at && now.since(self.seen_at) < IDLE_LIFETIME
+        self.ended_at.is_none()
+            && !self.user_disabled
+            && now < self.expires_at
+            && now.since(self.seen_at) < IDLE_LIFETIME
     }
 }
 
