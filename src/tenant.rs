@@ -36,8 +36,8 @@ pub struct Document {
 impl Tenant {
     /// Unwraps the master; private keys are unwrapped when they are needed.
     pub fn new(data: TenantWithKeys, read_at: UnixTime, root: &KeyMaterial) -> Result<Self, Fault> {
-        let issuer = Issuer::parse(&data.tenant.issuer)
-            .map_err(|why| Fault::Undecodable(format!("tenants.issuer {why}")))?;
+        let issuer =
+            Issuer::parse(&data.tenant.issuer).map_err(|why| Fault::Undecodable(format!("tenants.issuer {why}")))?;
         let master = wrap::unwrap_master(root, &data.tenant.id, &data.tenant.wrapped_master)?;
         let sealer = Sealer::new(&master, &data.tenant.id);
         Ok(Self {
@@ -203,7 +203,11 @@ impl Issuer {
         if canonical != trimmed {
             return Err("is not in its canonical form (lower-case host, no default port, no dot segments)");
         }
-        Ok(Self { url: canonical, locator: format!("{host}{path}"), path, secure })
+        let locator = format!("{host}{path}");
+        if locator.len() > crate::tenants::LONGEST_LOCATOR {
+            return Err("is too long");
+        }
+        Ok(Self { url: canonical, locator, path, secure })
     }
 }
 

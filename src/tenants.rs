@@ -13,6 +13,9 @@ use crate::tenant::Tenant;
 /// Seconds for which a copy of a tenant may be used after it was read from SQL.
 pub const COPY_BOUND: i64 = 60;
 
+/// No tenant has a longer one, and no KV key may be much longer (Workers: 512 bytes).
+pub const LONGEST_LOCATOR: usize = 400;
+
 /// Format of the KV value; a value of another format is ignored and written anew.
 const FORMAT: u32 = 1;
 
@@ -36,6 +39,9 @@ pub fn kv_key(locator: &str) -> String {
 pub async fn find<P: Platform>(context: &Context<'_, P>, host: &str, prefix: &str) -> Result<Rc<Tenant>, Error> {
     let configuration = context.configuration().await;
     let locator = format!("{}{prefix}", configuration.host(&host_name(host)));
+    if locator.len() > LONGEST_LOCATOR {
+        return Err(Refusal::NoTenant.into());
+    }
     let tenant = match fresh_copy(context, &locator).await? {
         Some(tenant) => tenant,
         None => read(context, &locator).await?.ok_or(Refusal::NoTenant)?,

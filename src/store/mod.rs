@@ -88,7 +88,11 @@ impl Row {
     /// The JSON document in column `index`.
     pub fn json<T: DeserializeOwned>(&self, index: usize) -> Result<T, Fault> {
         let text = self.text(index)?;
-        serde_json::from_str(&text).map_err(|e| Fault::Undecodable(format!("column {index}: {e}")))
+        // Where it went wrong, but not serde's sentence, which quotes what it found.
+        serde_json::from_str(&text).map_err(|error| {
+            let (kind, at) = (error.classify(), error.column());
+            Fault::Undecodable(format!("column {index} is not the JSON it should be ({kind:?} at {at})"))
+        })
     }
 }
 
