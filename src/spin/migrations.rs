@@ -49,14 +49,17 @@ async fn apply(now: UnixTime) -> Result<(), Failure> {
     // Every writer waits for this one. Dropped before its commit, the connection rolls back.
     execute(&connection, "BEGIN IMMEDIATE", []).await?;
     execute(&connection, LEDGER, []).await?;
-    for (name, text) in missing(&connection).await? {
+    let missing = missing(&connection).await?;
+    for (name, text) in &missing {
         for statement in statements_of(text) {
             execute(&connection, statement, []).await.map_err(|failure| named(name, failure))?;
         }
-        execute(&connection, ENTER, [Value::Text(name.to_owned()), Value::Integer(now.0)]).await?;
-        println!("applied the migration {name}");
+        execute(&connection, ENTER, [Value::Text((*name).to_owned()), Value::Integer(now.0)]).await?;
     }
     execute(&connection, "COMMIT", []).await?;
+    for (name, _) in missing {
+        println!("applied the migration {name}");
+    }
     Ok(())
 }
 
