@@ -93,7 +93,7 @@ async fn update<P: Platform>(
     let change = Change::new(context, tenant.id(), Event::ClientChanged).of_client(&client.id);
     let batch = vec![
         change.decide(Condition::ClientUnchanged { updated_at: before.updated_at }),
-        clients::update(tenant.id(), &client, before.updated_at),
+        clients::update(tenant.id(), &client, before.updated_at, change.decision()),
     ];
     if !change.make(context, batch).await? {
         return Err(Refusal::Conflict("The client was changed at the same time; send the update again.").into());
@@ -104,7 +104,7 @@ async fn update<P: Platform>(
 /// RFC 7592 §2.3. What the client was granted goes with it.
 async fn delete<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, client: &ClientRow) -> Result<Response, Error> {
     let change = Change::new(context, tenant.id(), Event::ClientDeleted).of_client(&client.id);
-    let batch = vec![change.decide(Condition::Client), clients::delete(tenant.id(), &client.id)];
+    let batch = vec![change.decide(Condition::Client), clients::delete(tenant.id(), &client.id, change.decision())];
     if !change.make(context, batch).await? {
         // Somebody else deleted it since it was read, and its token with it.
         return Err(Refusal::TokenInvalid("registration_access_token_wrong").into());

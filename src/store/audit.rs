@@ -1,9 +1,9 @@
 //! The audit: one row for each thing that somebody will want to know of later. No secret, no token, no session id in it.
 //!
 //! Where an operator or a client changes something, its audit row decides: it is written first, under the conditions of the
-//! change ([`insert_if`]), what follows in the batch happens under the same conditions or because the row is there, and the
-//! last statement asks for it ([`recorded`]). So the change and its record are one, and a batch that is sent again because its
-//! answer was lost recognises itself.
+//! change ([`insert_if`]), what follows in the batch happens only if the row is there, and the last statement asks for it
+//! ([`recorded`]). (What is new comes before its row, under its own conditions, and the row's is that it is there.) So the
+//! change and its record are one, and a batch that is sent again because its answer was lost recognises itself.
 
 use crate::platform::{Statement, UnixTime, Value};
 

@@ -17,8 +17,10 @@ const REGISTER: &str = "INSERT INTO clients (tenant_id, id, secret_hash, registr
      ON CONFLICT DO NOTHING";
 const UPDATE: &str = "UPDATE clients SET metadata = ?3, resource_server = ?4, demo_redirects = ?5, \
      access_token_lifetime = ?6, updated_at = ?7, disabled_at = ?8, secret_hash = ?9 \
-     WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?10";
-const DELETE: &str = "DELETE FROM clients WHERE tenant_id = ?1 AND id = ?2 AND operator = 0";
+     WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?10 \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?11)";
+const DELETE: &str = "DELETE FROM clients WHERE tenant_id = ?1 AND id = ?2 AND operator = 0 \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
 
 pub const STATEMENTS: &[&str] = &[BY_ID, PAGE, INSERT, REGISTER, UPDATE, DELETE];
 
@@ -109,9 +111,9 @@ pub fn register(tenant_id: &str, client: &ClientRow) -> Statement {
     )
 }
 
-/// Changes a client that is as it was at `before`.
+/// Changes a client that is as it was at `before`, when the audit row `decision` says so.
 #[must_use]
-pub fn update(tenant_id: &str, client: &ClientRow, before: UnixTime) -> Statement {
+pub fn update(tenant_id: &str, client: &ClientRow, before: UnixTime, decision: &str) -> Statement {
     Statement::new(
         UPDATE,
         vec![
@@ -125,12 +127,13 @@ pub fn update(tenant_id: &str, client: &ClientRow, before: UnixTime) -> Statemen
             client.disabled_at.into(),
             client.secret_hash.clone().into(),
             before.into(),
+            decision.into(),
         ],
     )
 }
 
-/// Not an operator client. Consents and grants go with the client.
+/// Deletes a client that is no operator's, when the audit row `decision` says so. Consents and grants go with it.
 #[must_use]
-pub fn delete(tenant_id: &str, id: &str) -> Statement {
-    Statement::new(DELETE, vec![tenant_id.into(), id.into()])
+pub fn delete(tenant_id: &str, id: &str, decision: &str) -> Statement {
+    Statement::new(DELETE, vec![tenant_id.into(), id.into(), decision.into()])
 }

@@ -21,10 +21,9 @@ const INSERT_FIRST: &str = "INSERT INTO tenants \
 const USE_TICKET: &str = "INSERT INTO used_tickets (id, used_at) SELECT ?2, ?3 WHERE EXISTS \
      (SELECT 1 FROM tenants WHERE id = ?1) ON CONFLICT DO NOTHING";
 const UPDATE: &str = "UPDATE tenants SET name = ?2, registration = ?3, disabled_at = ?4, version = version + 1 \
-     WHERE id = ?1 AND version = ?5";
+     WHERE id = ?1 AND version = ?5 AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?6)";
 
-pub const STATEMENTS: &[&str] =
-    &[SCHEMA, BY_LOCATOR, BY_ID, PAGE, ANY, INSERT, INSERT_FIRST, USE_TICKET, UPDATE];
+pub const STATEMENTS: &[&str] = &[SCHEMA, BY_LOCATOR, BY_ID, PAGE, ANY, INSERT, INSERT_FIRST, USE_TICKET, UPDATE];
 
 /// Who may register clients by themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -94,11 +93,7 @@ pub struct TenantWithKeys {
 /// Schema version, tenant and keys in one batch; read with [`loaded`].
 #[must_use]
 pub fn load(locator: &str) -> [Statement; 3] {
-    [
-        Statement::new(SCHEMA, vec![]),
-        Statement::new(BY_LOCATOR, vec![locator.into()]),
-        keys::of_locator(locator),
-    ]
+    [Statement::new(SCHEMA, vec![]), Statement::new(BY_LOCATOR, vec![locator.into()]), keys::of_locator(locator)]
 }
 
 /// What [`load`] answered; `None` when there is no such tenant.
@@ -160,9 +155,9 @@ pub fn use_ticket(tenant_id: &str, ticket_id: &str, now: UnixTime) -> Statement 
     Statement::new(USE_TICKET, vec![tenant_id.into(), ticket_id.into(), now.into()])
 }
 
-/// Changes a tenant that still has the version of `tenant`, and gives it the next.
+/// Changes a tenant that still has the version of `tenant`, when the audit row `decision` says so, and gives it the next.
 #[must_use]
-pub fn update(tenant: &TenantRow) -> Statement {
+pub fn update(tenant: &TenantRow, decision: &str) -> Statement {
     Statement::new(
         UPDATE,
         vec![
@@ -171,6 +166,7 @@ pub fn update(tenant: &TenantRow) -> Statement {
             tenant.registration.as_str().into(),
             tenant.disabled_at.into(),
             tenant.version.into(),
+            decision.into(),
         ],
     )
 }

@@ -15,7 +15,8 @@ const INSERT: &str = "INSERT INTO users \
 const UPDATE: &str = "UPDATE users SET username = ?3, username_folded = ?4, claims = ?5, administrator = ?6, \
      updated_at = ?7, disabled_at = ?8 WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?9 \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?10)";
-const DELETE: &str = "DELETE FROM users WHERE tenant_id = ?1 AND id = ?2";
+const DELETE: &str = "DELETE FROM users WHERE tenant_id = ?1 AND id = ?2 \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
 const SET_PASSWORD: &str = "INSERT INTO credentials (tenant_id, user_id, kind, id, secret, created_at) \
      SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 \
      ON CONFLICT (tenant_id, user_id, kind, id) DO UPDATE SET secret = excluded.secret, created_at = excluded.created_at";
@@ -128,10 +129,10 @@ pub fn update(tenant_id: &str, user: &UserRow, before: UnixTime, decision: &str)
     )
 }
 
-/// Credentials, sessions, consents and grants go with the user.
+/// Deletes a user, when the audit row `decision` says so. Credentials, sessions, consents and grants go with them.
 #[must_use]
-pub fn delete(tenant_id: &str, id: &str) -> Statement {
-    Statement::new(DELETE, vec![tenant_id.into(), id.into()])
+pub fn delete(tenant_id: &str, id: &str, decision: &str) -> Statement {
+    Statement::new(DELETE, vec![tenant_id.into(), id.into(), decision.into()])
 }
 
 #[must_use]

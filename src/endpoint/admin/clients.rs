@@ -106,7 +106,7 @@ pub async fn rotate_secret<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id:
 /// Consents and grants go with the client. An operator client stays.
 pub async fn delete<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<Response, Error> {
     let change = desk.change(tenant_id, Event::ClientDeleted, &[]).of_client(id);
-    let batch = vec![change.decide(Condition::Client), clients::delete(tenant_id, id)];
+    let batch = vec![change.decide(Condition::Client), clients::delete(tenant_id, id, change.decision())];
     if change.make(desk.context, batch).await? {
         return Ok(no_content());
     }
@@ -139,7 +139,7 @@ async fn replace<P: Platform>(
         let change = desk.change(tenant_id, event, names).of_client(id);
         let batch = vec![
             change.decide(Condition::ClientUnchanged { updated_at: before.updated_at }),
-            clients::update(tenant_id, &after, before.updated_at),
+            clients::update(tenant_id, &after, before.updated_at, change.decision()),
         ];
         if change.make(desk.context, batch).await? {
             return Ok((before, after));

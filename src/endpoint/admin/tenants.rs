@@ -70,8 +70,10 @@ pub async fn change<P: Platform>(desk: &Desk<'_, P>, id: &str, request: &Request
             return Ok(Response::json(200, &show(&before)));
         }
         let change = desk.change(id, Event::TenantChanged, &names); // 3
-        let batch =
-            vec![change.decide(Condition::TenantUnchanged { version: before.version }), tenants::update(&after)];
+        let batch = vec![
+            change.decide(Condition::TenantUnchanged { version: before.version }),
+            tenants::update(&after, change.decision()),
+        ];
         if change.make(desk.context, batch).await? {
             refresh_copies(desk, &after).await; // 4
             return Ok(Response::json(200, &show(&after)));

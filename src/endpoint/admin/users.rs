@@ -117,7 +117,7 @@ pub async fn change<P: Platform>(
 /// Credentials, sessions, consents and grants go with the user.
 pub async fn delete<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<Response, Error> {
     let change = desk.change(tenant_id, Event::UserDeleted, &[]).of_user(id);
-    let batch = vec![change.decide(Condition::User), users::delete(tenant_id, id)];
+    let batch = vec![change.decide(Condition::User), users::delete(tenant_id, id, change.decision())];
     if change.make(desk.context, batch).await? { Ok(no_content()) } else { Err(Refusal::NotFound.into()) }
 }
 
