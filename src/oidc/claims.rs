@@ -102,8 +102,10 @@ impl ClaimsRequest {
     /// Parses the parameter (a JSON object). Unknown claims are ignored.
     pub fn parse(text: Option<&str>) -> Result<Self, Refusal> {
         let Some(text) = text else { return Ok(Self::default()) };
-        let parameter: Parameter = serde_json::from_str(text)
-            .map_err(|_| Refusal::MalformedParameter { name: "claims", why: "is not a claims request in JSON" })?;
+        let malformed = || Refusal::MalformedParameter { name: "claims", why: "is not a claims request in JSON" };
+        // serde would also read a struct from a list.
+        let object: Map<String, Value> = serde_json::from_str(text).map_err(|_| malformed())?;
+        let parameter: Parameter = serde_json::from_value(Value::Object(object)).map_err(|_| malformed())?;
         let names = |wishes: &Option<BTreeMap<String, Option<Wish>>>| -> Vec<String> {
             wishes.iter().flatten().map(|(name, _)| name.clone()).filter(|name| is_supported(name)).collect()
         };
