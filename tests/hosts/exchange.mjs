@@ -70,7 +70,10 @@ function anonymiser({ issuer, base, op, tenantId }, answer) {
     [tenantId, "{tenant}"],
     [op.demo.client_id, "{client}"],
     [op.demo.public_client_id, "{public client}"],
-    ...[op.rpBase, issuer].map((url) => [encodeURIComponent(url), "{url}"]),
+    ...[op.rpBase, issuer].flatMap((url) => [
+      [encodeURIComponent(url), "{url}"],
+      [new URL(url).host, "{host}"],
+    ]),
   ].filter(([name]) => name);
   return (text) => {
     const known = names.reduce((result, [name, substitute]) => result.replaceAll(name, substitute), text);

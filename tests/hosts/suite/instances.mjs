@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { assertError, claimsOf, headerOf, verified } from "../relying_party.mjs";
+import { answer, assertError, claimsOf, headerOf, verified } from "../relying_party.mjs";
 
 export function instances(target) {
   const [first, second] = target.bases;
@@ -16,7 +16,7 @@ export function instances(target) {
       const person = await target.person();
       const request = rp.request();
       const asked = await browser.open(request.url(first));
-      const consent = await browser.send(at(second, asked), person, "sign-in");
+      const consent = await answer(browser, at(second, asked), person);
       const answered = await browser.send(at(first, consent), {}, "allow");
       const answer = await rp.redeem(request, rp.codeIn(request, answered), { base: second });
       assert.equal(answer.status, 200, answer.text);
@@ -68,7 +68,7 @@ export function instances(target) {
       await target.managed(200, "PATCH", path, { disabled: true }, { base: first });
       await rp.assertDead(theirs, { base: second });
       const page = await visitor.open(rp.request().url(second));
-      assert.equal((await visitor.send(page, person, "sign-in")).status, 422);
+      assert.equal((await answer(visitor, page, person)).status, 422);
       await target.managed(200, "PATCH", path, { disabled: false }, { base: first });
       await rp.assertDead(theirs, { base: second });
       assert.equal((await visitor.open(rp.request().url(second))).asksFor, "password");

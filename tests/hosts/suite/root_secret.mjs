@@ -1,0 +1,68 @@
+// A root secret that is missing, malformed or another one: said clearly where operators look, and to nobody else.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+
+const CASES = [
+  { what: "a missing root secret", secret: "", health: "missing", fault: /ROOT_SECRET is not set/ },
+  { what: "a malformed root secret", secret: "thisIsNotARootSecretAtAll", health: "malformed", fault: /ROOT_SECRET is not 32 bytes/ },
+  { what: "another root secret", secret: randomBytes(32).toString("base64url"), fault: /does not open under this ROOT_SECRET/ },
+];
+
+export function rootSecret(target) {
+  describe("without its root secret", () => {
+    let rp;
+    let tokens;
+    let browser;
+
+    for (const { what, secret, health, fault } of CASES) {
+      test(`${what} is named by health and log, and costs nobody more than a clear page`, async () => {
+        rp ??= await target().newRelyingParty();
+        browser ??= target().browser();
+        tokens ??= await rp.tokens(browser, await target().person());
+        const path = join(target().op.state, "root-secret");
+        const good = readFileSync(path, "utf8");
+        writeFileSync(path, secret);
+        await target().op.restart();
+        try {
+          await assertBroken({ secret, health, fault });
+        } finally {
+          writeFileSync(path, good);
+          await target().op.restart();
+        }
+        await rp.assertAlive(tokens);
+      });
+    }
+
+    async function assertBroken({ secret, health, fault }) {
+      const shown = [];
+      if (health) {
+        const answer = await target().call("GET", "/health");
+        assert.deepEqual([answer.status, answer.body.status, answer.body.root_secret], [503, "failing", health]);
+        assert.deepEqual([answer.body.sql, answer.body.kv], ["ok", "ok"]);
+        shown.push(answer.text);
+      }
+
+      for (const answer of [await target().call("GET", "/jwks"), await rp.refresh(tokens.refresh_token)]) {
+        assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
+        assert.ok(answer.headers.get("retry-after"));
+        shown.push(answer.text);
+      }
+      for (const url of [rp.request().url(target().base), `${target().base}/`]) {
+        const page = await browser.open(url);
+        assert.deepEqual([page.status, page.location, page.setCookies], [503, null, []]);
+        assert.match(page.text, /This is not working right now/);
+        assert.doesNotMatch(page.text, /root|secret|tenant|SQL/i, "no detail leaks");
+        shown.push(page.text);
+      }
+
+      const lines = target().op.logLines().filter((line) => line.level === "error");
+      assert.ok(lines.length >= 4 && lines.every((line) => fault.test(line.fault)), JSON.stringify(lines));
+      const printed = shown.join() + target().op.logs() + target().op.errors();
+      assert.ok(!secret || !printed.includes(secret), "the wrong secret was shown");
+    }
+  });
+}
