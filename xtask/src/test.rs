@@ -98,7 +98,12 @@ fn hosts(_: &TestOptions) -> Result<()> {
 }
 
 fn clients(options: &TestOptions) -> Result<()> {
-    node_tests("clients", || Ok(vec![("VEDETTE_PYTHON", test_tools::python(options.install)?)]))
+    node_tests("clients", || {
+        Ok(vec![
+            ("VEDETTE_PYTHON", test_tools::python(options.install)?),
+            ("VEDETTE_OPENIDCONNECT_CLIENT", test_tools::openidconnect_client()?),
+        ])
+    })
 }
 
 fn browser(options: &TestOptions) -> Result<()> {

@@ -60,6 +60,15 @@ pub fn python(install: bool) -> Result<PathBuf> {
     Ok(interpreter)
 }
 
+/// The relying party that is built with the openidconnect crate.
+pub fn openidconnect_client() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--package", "openidconnect-client"]);
+    cargo.current_dir(paths::root()).env("CARGO_TARGET_DIR", paths::target());
+    process::run("cargo build", &cargo, Output::Stderr)?;
+    Ok(paths::target().join("debug/openidconnect-client"))
+}
+
 /// Installs Debian packages when the user said so (or in CI, where nobody can be asked); otherwise says the line to type.
 fn system_package(what: &str, packages: &[&str], install: bool) -> Result<()> {
     let line = format!("apt-get install -y {}", packages.join(" "));
