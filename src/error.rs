@@ -67,6 +67,8 @@ pub enum Refusal {
     FormNotOurs,
     FormExpired,
     CookiesMissing,
+    SignInFailed,
+    SignInThrottled,
 
     // Token requests.
     UnsupportedGrantType,
@@ -148,6 +150,8 @@ impl Refusal {
             }
             R::MalformedBody(why) => told(400, "invalid_request", "malformed_body", *why),
             R::DuplicateParameter(name) => {
+                // The name may be anything, and as long as a request.
+                let name: String = name.chars().take(60).collect();
                 told(400, "invalid_request", "duplicate_parameter", format!("The parameter {name} is given twice."))
             }
             R::MissingParameter(name) => {
@@ -256,6 +260,10 @@ impl Refusal {
                 "cookies_missing",
                 "The browser did not send our cookie. Allow cookies for this site, go back to the application and start again.",
             ),
+
+            // The sign-in page says these two in words of its own.
+            R::SignInFailed => told(422, "access_denied", "sign_in_failed", "That username and password do not match."),
+            R::SignInThrottled => told(429, "access_denied", "sign_in_throttled", "There were too many attempts."),
 
             R::UnsupportedGrantType => {
                 told(400, "unsupported_grant_type", "unsupported_grant_type", "The grant_type is not supported.")

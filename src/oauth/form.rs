@@ -3,11 +3,14 @@
 
 use crate::error::Refusal;
 
+/// Parameters at most. Every name is compared with those before it, so that endless ones would cost their square.
+const MOST: usize = 200;
+
 /// Decoded parameters, each name at most once. Parameters without a value count as omitted (RFC 6749 §3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     pairs: Vec<(String, String)>,
-    repeated: Option<String>,
+    repeated: Vec<String>,
 }
 
 impl Form {
@@ -15,13 +18,16 @@ impl Form {
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let mut form = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            if form.pairs.len() + form.repeated.len() == MOST {
+                return Err(Refusal::MalformedBody("There are more than 200 parameters."));
+            }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name =
                 decode(name).ok_or(Refusal::MalformedBody("A parameter name is not valid percent-encoded UTF-8."))?;
             let value =
                 decode(value).ok_or(Refusal::MalformedBody("A parameter is not valid percent-encoded UTF-8."))?;
             if form.pairs.iter().any(|(known, _)| *known == name) {
-                form.repeated.get_or_insert(name);
+                form.repeated.push(name);
             } else {
                 form.pairs.push((name, value));
             }
@@ -48,13 +54,18 @@ impl Form {
     /// Refuses when any parameter came twice. Apart from parsing, because the authorization endpoint first wants to know
     /// where it may send the error.
     pub fn check_unique(&self) -> Result<(), Refusal> {
-        self.repeated.as_ref().map_or(Ok(()), |name| Err(Refusal::DuplicateParameter(name.clone())))
+        self.repeated.first().map_or(Ok(()), |name| Err(Refusal::DuplicateParameter(name.clone())))
     }
 
-    /// Whether it was this parameter that came twice.
+    /// Whether this parameter came more than once.
     #[must_use]
     pub fn is_repeated(&self, name: &str) -> bool {
-        self.repeated.as_deref() == Some(name)
+        self.repeated.iter().any(|known| known == name)
+    }
+
+    /// Each parameter that came once more, by name.
+    pub fn repeated(&self) -> impl Iterator<Item = &str> {
+        self.repeated.iter().map(String::as_str)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -107,9 +118,16 @@ mod tests {
 
     #[test]
     fn a_repeated_parameter_is_reported_by_name() {
-        let form = Form::parse("scope=a&scope=b").unwrap();
+        let form = Form::parse("scope=a&state=x&scope=b&state=y&nonce=n").unwrap();
         assert_eq!(form.check_unique(), Err(Refusal::DuplicateParameter("scope".to_owned())));
-        assert!(form.is_repeated("scope"));
+        assert!(form.is_repeated("scope") && form.is_repeated("state") && !form.is_repeated("nonce"));
+    }
+
+    #[test]
+    fn endless_parameters_are_refused() {
+        let many = |count: usize| encode((0..count).map(|_| ("a", "b")));
+        assert!(Form::parse(&many(MOST)).is_ok());
+        assert!(Form::parse(&many(MOST + 1)).is_err());
     }
 
     proptest! {

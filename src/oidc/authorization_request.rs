@@ -160,22 +160,26 @@ impl AuthorizationRequest {
 /// What may be granted of the scopes asked for. Unknown ones are ignored (OpenID Connect Core §3.1.2.1); known ones that the
 /// client did not register are refused; `offline_access` counts only for clients that may refresh (§11).
 fn granted_scope(parameter: Option<&str>, client: &ClientMetadata) -> Result<Scope, Refusal> {
-    let asked = Scope::parse(parameter.unwrap_or_default())?.filtered(|token| scope::SUPPORTED.contains(&token));
+    let may_refresh = client.allows(GrantType::RefreshToken);
+    let asked = Scope::parse(parameter.unwrap_or_default())?
+        .filtered(|token| scope::SUPPORTED.contains(&token) && (token != scope::OFFLINE_ACCESS || may_refresh));
     if asked.is_empty() {
         return Err(Refusal::InvalidScope("The scope has to name openid or another scope that is known here."));
     }
     if !asked.iter().all(|token| client.may_ask_for(token)) {
         return Err(Refusal::InvalidScope("The scope has a token that the client is not registered for."));
     }
-    let may_refresh = client.allows(GrantType::RefreshToken);
-    Ok(asked.filtered(|token| token != scope::OFFLINE_ACCESS || may_refresh))
+    Ok(asked)
 }
 
 fn max_age(parameter: Option<&str>) -> Result<Option<i64>, Refusal> {
     parameter
         .map(|text| {
-            let seconds = text.parse::<u32>().map(i64::from);
-            seconds.map_err(|_| Refusal::MalformedParameter { name: "max_age", why: "is not a number of seconds" })
+            if !text.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(Refusal::MalformedParameter { name: "max_age", why: "is not a number of seconds" });
+            }
+            // What does not fit is longer than any session.
+            Ok(text.parse().unwrap_or(i64::MAX))
         })
         .transpose()
 }
