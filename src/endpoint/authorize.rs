@@ -42,7 +42,7 @@ pub async fn handle<P: Platform>(
     let addressee = Addressee::parse(&form, client_id, &client.metadata, any_loopback)?; // 3
     let asked = Asked { form: &form, addressee: &addressee, client: &client };
     proceed(context, tenant, request, &asked, found.session.as_ref(), &found.consented)
-        .or_else(|error| Ok(refused(context, tenant, &addressee, error)))
+        .or_else(|error| Ok(interaction::answer_with_error(context, tenant, &addressee, &error)))
 }
 
 /// Whether this is the demo, where marked clients may redirect to any port of this machine.
@@ -91,24 +91,14 @@ fn proceed<P: Platform>(
     })
 }
 
-/// Sends an error to the client, and says in the log why.
-fn refused<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, addressee: &Addressee, error: Error) -> Response {
-    let response = interaction::answer_with_error(tenant, addressee, &error);
-    context.note(&error);
-    response
-}
-
 /// Lax cookies do not come with a cross-site POST (design.md §8): ask again by GET, where they do.
 fn as_get(tenant: &Tenant, request: &Request) -> Result<Response, Refusal> {
     let form = super::form_body(request)?;
     let mut parameters: Vec<(&str, &str)> = form.iter().collect();
     let in_query = query(request)?;
     parameters.extend(in_query.iter());
-    // A repeated parameter has to stay one, so that it is refused where an answer can go.
-    let repeated = form.check_unique().and_then(|()| in_query.check_unique());
-    if let Err(Refusal::DuplicateParameter(name)) = &repeated {
-        parameters.push((name.as_str(), "repeated"));
-    }
+    // Repeated parameters have to stay repeated: it is there that they are refused, and seen where an answer may go.
+    parameters.extend(form.repeated().chain(in_query.repeated()).map(|name| (name, "repeated")));
     let query = crate::oauth::form::encode(parameters);
     if query.len() > LONGEST_QUERY {
         return Err(Refusal::RequestTooLarge);

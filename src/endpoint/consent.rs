@@ -63,15 +63,13 @@ pub async fn handle<P: Platform>(
             let bookmark = remember(context, tenant, &pending, &session, consented).await?; // 4
             let cookie = SessionCookie { session_id: session.id.clone(), bookmark };
             let response = interaction::answer_with_code(context, tenant, &pending.request, &session)
-                .unwrap_or_else(|error| interaction::answer_with_error(tenant, addressee, &error)); // 5
+                .unwrap_or_else(|error| interaction::answer_with_error(context, tenant, addressee, &error)); // 5
             Ok(response.with("set-cookie", cookies::set_session(context, tenant, &cookie)))
         }
         Some("deny") => {
             let row = audit_row(context, Event::ConsentDenied, &pending, &session);
             context.sql_idempotent(&[audit::insert(tenant.id(), row)], Freshness::Primary).await?;
-            let error = Error::from(Refusal::AccessDenied);
-            context.note(&error);
-            Ok(interaction::answer_with_error(tenant, addressee, &error))
+            Ok(interaction::answer_with_error(context, tenant, addressee, &Refusal::AccessDenied.into()))
         }
         _ => Err(Refusal::MalformedParameter { name: "answer", why: "has to be allow, deny or switch" }.into()),
     }

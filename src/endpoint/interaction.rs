@@ -49,11 +49,12 @@ pub struct Situation<'a> {
 pub fn next_step(situation: &Situation<'_>) -> Step {
     let Situation { request, pending_id, session, consented, consent_answered, now } = situation;
     let Some(session) = session else { return Step::SignIn };
+    // A sign-in for this very request is as fresh as it can be, however long the person then reads the consent page.
     let is_fresh = pending_id.is_some_and(|id| id == session.answered_request);
     let wants_fresh = request.prompt.login || request.prompt.select_account || request.max_age == Some(0);
     let too_old = request.max_age.is_some_and(|max_age| now.since(session.auth_time) > max_age);
     let other_person = request.expected_sub.as_ref().is_some_and(|sub| *sub != session.user_id);
-    if (wants_fresh && !is_fresh) || too_old || other_person {
+    if ((wants_fresh || too_old) && !is_fresh) || other_person {
         return Step::SignIn;
     }
     let items = consent_items(&Scope::stored(&request.scope), &request.claims);
@@ -190,8 +191,14 @@ pub fn answer_with_code<P: Platform>(
     Ok(answer(tenant, &request.addressee, &[("code", &sealed)]))
 }
 
-/// The error answer (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
-pub fn answer_with_error(tenant: &Tenant, addressee: &Addressee, error: &Error) -> Response {
+/// The error answer (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6). The log says why.
+pub fn answer_with_error<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    addressee: &Addressee,
+    error: &Error,
+) -> Response {
+    context.note(error);
     match error {
         Error::Refused(refusal) => {
             let Told { code, text, .. } = refusal.told();

@@ -57,6 +57,7 @@ pub async fn handle<P: Platform>(
     };
     if let Some(seconds) = seen.wait {
         record_failure(context, tenant, Event::SignInThrottled, seen.user.as_ref(), &pending).await?; // 3
+        context.note(&Refusal::SignInThrottled.into());
         let minutes = seconds.saturating_add(59) / 60;
         let problem = SignInProblem::TooManyAttempts { retry_after_minutes: u32::try_from(minutes).unwrap_or(1) };
         return Ok(again(429, problem).with("retry-after", seconds.to_string()));
@@ -65,6 +66,7 @@ pub async fn handle<P: Platform>(
     let verified = password::verify(tenant.master(), password, hash)?; // 4
     let Some(user) = seen.user.as_ref().filter(|_| verified) else {
         record_failure(context, tenant, Event::SignInFailed, seen.user.as_ref(), &pending).await?;
+        context.note(&Refusal::SignInFailed.into());
         return Ok(again(422, SignInProblem::WrongNameOrPassword));
     };
     let begun = begin_session(context, tenant, user, &pending, &buckets, seen.old_session.as_ref()).await?; // 5
@@ -79,10 +81,10 @@ pub async fn handle<P: Platform>(
     let step = interaction::next_step(&situation);
     let response = if step == Step::SignIn {
         // The right password of somebody else than the request insists on (id_token_hint).
-        interaction::answer_with_error(tenant, &pending.request.addressee, &Refusal::LoginRequired.into())
+        interaction::answer_with_error(context, tenant, &pending.request.addressee, &Refusal::LoginRequired.into())
     } else {
         interaction::respond(context, tenant, &client.metadata, &pending, Some(&begun.session), &step)
-            .unwrap_or_else(|error| interaction::answer_with_error(tenant, &pending.request.addressee, &error)) // 6
+            .unwrap_or_else(|error| interaction::answer_with_error(context, tenant, &pending.request.addressee, &error)) // 6
     };
     let cookie = SessionCookie { session_id: begun.session.id, bookmark: begun.bookmark };
     Ok(response.with("set-cookie", cookies::set_session(context, tenant, &cookie)))
@@ -108,14 +110,17 @@ impl Buckets {
     }
 }
 
-/// What one household or machine has of an address: all of IPv4, the /64 of IPv6.
+/// What one household or machine has of an address: all of IPv4 (also where it is mapped into IPv6), the /64 of IPv6.
 fn network(address: &str) -> String {
     match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        _ => address.to_owned(),
+        Ok(address) => match address.to_canonical() {
+            std::net::IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+            std::net::IpAddr::V4(address) => address.to_string(),
+        },
+        Err(_) => address.to_owned(),
     }
 }
 
