@@ -103,7 +103,7 @@ impl Call {
 
     /// From another address than everybody else's.
     #[must_use]
-    pub fn from_address(mut self, address: &str) -> Self {
+    pub fn at_address(mut self, address: &str) -> Self {
         self.0.client_address = Some(address.to_owned());
         self
     }
