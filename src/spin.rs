@@ -4,7 +4,9 @@
 //! outside this module names the crate `spin-sdk`.
 //!
 //! Rules of this host: a panic ends the instance under every request it has, up to 16, so nothing here unwraps what a request
-//! or an interface carries. Whatever computes (a new RSA key takes a second) holds up the other requests of its instance.
+//! or an interface carries. Waking one request's task from another's is such a panic, so what requests share
+//! ([`crate::Isolate`], parsed keys, idle connections) is data, never something to wait for. And whatever computes (a new RSA
+//! key takes a second) holds up the other requests of its instance.
 
 mod entry;
 mod kv;

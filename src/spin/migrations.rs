@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use spin_sdk::sqlite::{Connection, Value};
 
-use super::sql::{Failure, connect, execute};
+use super::sql::{Failure, connect, execute, keep};
 use super::within;
 use crate::platform::{Fault, UnixTime};
 use crate::store::MIGRATIONS;
@@ -44,6 +44,7 @@ async fn apply(now: UnixTime) -> Result<(), Failure> {
     let connection = connect().await?;
     // Fails on a new database. If it is for another reason, that shows below.
     if missing(&connection).await.is_ok_and(|missing| missing.is_empty()) {
+        keep(connection);
         return Ok(());
     }
     // Every writer waits for this one. Dropped before its commit, the connection rolls back.
@@ -57,6 +58,7 @@ async fn apply(now: UnixTime) -> Result<(), Failure> {
         execute(&connection, ENTER, [Value::Text((*name).to_owned()), Value::Integer(now.0)]).await?;
     }
     execute(&connection, "COMMIT", []).await?;
+    keep(connection);
     for (name, _) in missing {
         println!("applied the migration {name}");
     }

@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// Connections without a transaction. Opening one, and reading the schema on it, takes ten times as long as a statement.
+    /// Connections without a transaction. To open one and read the schema on it takes ten times as long as a statement.
     static IDLE: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -58,7 +58,7 @@ async fn transact(batch: &[Statement]) -> Result<Vec<Vec<Row>>, Failure> {
     if begin.is_some() {
         execute(&connection, "COMMIT", []).await?;
     }
-    IDLE.with_borrow_mut(|idle| idle.push(connection));
+    keep(connection);
     Ok(answers)
 }
 
@@ -68,6 +68,11 @@ pub(super) async fn connect() -> Result<Connection, Failure> {
         Some(connection) => Ok(connection),
         None => Ok(Connection::open_default().await?),
     }
+}
+
+/// Keeps a connection without a transaction for the next batch.
+pub(super) fn keep(connection: Connection) {
+    IDLE.with_borrow_mut(|idle| idle.push(connection));
 }
 
 /// Runs one statement to its end. Only then does Spin tell whether it failed.
