@@ -93,6 +93,7 @@ async fn remember<P: Platform>(
     let batch = [
         consents::grant(tenant.id(), &session.user_id, client_id, &items.join(" "), context.now()),
         audit::insert(tenant.id(), audit_row(context, Event::ConsentGranted, pending, session)),
+        sessions::spend_answer(tenant.id(), &session.id, &pending.id),
     ];
     let answer = context.sql_idempotent(&batch, Freshness::PrimaryWithBookmark).await?;
     if first_row(&answer, 0).is_none() {

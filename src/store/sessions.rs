@@ -11,12 +11,14 @@ const INSERT: &str = "INSERT INTO sessions \
      WHERE tenant_id = ?1 AND id = ?3 AND disabled_at IS NULL ON CONFLICT DO NOTHING RETURNING id";
 const TOUCH: &str =
     "UPDATE sessions SET seen_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL AND seen_at < ?3";
+const SPEND_ANSWER: &str = "UPDATE sessions SET answered_request = '' \
+     WHERE tenant_id = ?1 AND id = ?2 AND answered_request = ?3";
 const END: &str =
     "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL RETURNING user_id";
 const END_ALL: &str = "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND user_id = ?2 AND ended_at IS NULL \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 
-pub const STATEMENTS: &[&str] = &[WITH_USER, INSERT, TOUCH, END, END_ALL];
+pub const STATEMENTS: &[&str] = &[WITH_USER, INSERT, TOUCH, SPEND_ANSWER, END, END_ALL];
 
 /// Seconds without a request after which a session is over.
 pub const IDLE_LIFETIME: i64 = 24 * 3600;
@@ -106,6 +108,12 @@ pub fn insert(tenant_id: &str, session: &NewSession<'_>) -> Statement {
 #[must_use]
 pub fn touch(tenant_id: &str, id: &str, now: UnixTime) -> Statement {
     Statement::new(TOUCH, vec![tenant_id.into(), id.into(), now.into()])
+}
+
+/// The sign-in for this request has served: going back to its pages does not make it a fresh one again.
+#[must_use]
+pub fn spend_answer(tenant_id: &str, id: &str, request: &str) -> Statement {
+    Statement::new(SPEND_ANSWER, vec![tenant_id.into(), id.into(), request.into()])
 }
 
 /// Answers the `user_id` when this ended it.
