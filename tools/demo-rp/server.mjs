@@ -57,7 +57,9 @@ async function handle(request, response) {
   try {
     await route(request, response, url);
   } catch (error) {
-    page(response, 502, problemPage("That did not work", ...explained(error)));
+    // An answer that says no, such as access_denied, is an answer; anything else is a failure between the two servers.
+    const status = error instanceof oidc.AuthorizationResponseError ? 400 : 502;
+    page(response, status, problemPage("That did not work", ...explained(error)));
   }
 }
 
@@ -177,7 +179,7 @@ function fromOurselves(request) {
 // What went wrong, in a sentence and with what the issuer said about it.
 function explained(error) {
   const said = [error.error, error.error_description].filter(Boolean).join(": ");
-  if (said) return [`The issuer answered ${said}.`, error.code];
+  if (said) return [`The issuer answered ${said}`, error.code];
   const cause = error.cause;
   if (cause?.cause?.code === "ECONNREFUSED" || cause?.code === "ECONNREFUSED") return ["The issuer does not answer. Is it still running?", cause.code];
   const detail = cause instanceof Error ? cause.message : "";

@@ -57,7 +57,7 @@ impl Made {
 /// Where a browser finds the demo relying party.
 pub fn relying_party_url(options: &DevOptions) -> String {
     match &options.demo_rp_url {
-        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        Some(url) => url.clone(),
         None => format!("http://localhost:{}", options.demo_rp_port()),
     }
 }

@@ -14,7 +14,7 @@ use crate::{builds, demo, paths, setup_link, storage, tools};
 
 pub fn command(options: &DevOptions) -> Result<()> {
     let state = State::open(&options.state, options.host)?;
-    let issuer = state.settle_issuer(options.issuer.as_ref(), options.port)?;
+    let issuer = state.settle_issuer(options.issuer.as_deref(), options.port)?;
     let demo_rp_port = options.demo.then(|| options.demo_rp_port());
     serve::check_ports(options.ports().chain(demo_rp_port))?;
 

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::cli::{SetupLinkOptions, issuer_string};
+use crate::cli::SetupLinkOptions;
 use crate::state;
 
 pub fn command(options: &SetupLinkOptions) -> Result<()> {
@@ -20,7 +20,7 @@ pub fn command(options: &SetupLinkOptions) -> Result<()> {
             )
         }
     };
-    println!("{}", link(&secret, &issuer_string(&options.issuer))?);
+    println!("{}", link(&secret, &options.issuer)?);
     Ok(())
 }
 

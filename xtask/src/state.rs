@@ -15,9 +15,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use url::Url;
 
-use crate::cli::{Host, issuer_string};
+use crate::cli::Host;
 
 pub struct State {
     directory: PathBuf,
@@ -65,10 +64,11 @@ impl State {
 
     /// The issuer to run as: the one asked for, else the one remembered, else the one that the port makes.
     /// An issuer is part of every token and of the tenant's row, so a directory keeps the one that it was made for.
-    pub fn settle_issuer(&self, wanted: Option<&Url>, port: u16) -> Result<String> {
+    pub fn settle_issuer(&self, wanted: Option<&str>, port: u16) -> Result<String> {
         let by_port = local_issuer(port);
-        let wanted = wanted.map(issuer_string);
-        let Some(remembered) = self.remembered_issuer()? else { return Ok(wanted.unwrap_or(by_port)) };
+        let Some(remembered) = self.remembered_issuer()? else {
+            return Ok(wanted.map_or(by_port, str::to_owned));
+        };
         let directory = self.directory.display();
         match wanted {
             Some(wanted) if wanted != remembered => bail!(
@@ -176,8 +176,7 @@ mod tests {
         assert_eq!(state.settle_issuer(None, 9000)?, "http://localhost:9000");
         let refusal = state.settle_issuer(None, 8787).map_err(|error| error.to_string());
         assert!(refusal.is_err_and(|text| text.contains("--port 9000")));
-        let other = Url::parse("https://op.test")?;
-        let refusal = state.settle_issuer(Some(&other), 9000).map_err(|error| error.to_string());
+        let refusal = state.settle_issuer(Some("https://op.test"), 9000).map_err(|error| error.to_string());
         assert!(refusal.is_err_and(|text| text.contains("http://localhost:9000")));
         Ok(fs::remove_dir_all(directory)?)
     }
@@ -186,8 +185,7 @@ mod tests {
     fn an_issuer_behind_a_proxy_stays_when_the_port_changes() -> Result<()> {
         let directory = scratch("proxy");
         let state = State::open(&directory, Host::Cloudflare)?;
-        let issuer = Url::parse("https://op.test/t/acme/")?;
-        let settled = state.settle_issuer(Some(&issuer), 8787)?;
+        let settled = state.settle_issuer(Some("https://op.test/t/acme"), 8787)?;
         assert_eq!(settled, "https://op.test/t/acme");
         state.remember_issuer(&settled)?;
         assert_eq!(state.settle_issuer(None, 9000)?, "https://op.test/t/acme");
