@@ -123,6 +123,17 @@ fn the_back_button_after_a_fresh_sign_in_asks_for_another() {
 }
 
 #[test]
+fn a_consent_form_sent_again_is_no_fresh_sign_in() {
+    let (deployment, client, alice) = all();
+    let browser = Browser::new(&deployment);
+    let page = browser.ask(&client.ask().with("prompt", "login consent"));
+    let consent = browser.sign_in(&page, &alice);
+    assert!(browser.consent(&consent, "allow").query().contains_key("code"));
+    deployment.world.advance(600);
+    assert!(Page::of(&browser.consent(&consent, "allow")).is_sign_in());
+}
+
+#[test]
 fn a_consent_form_needs_the_session_that_it_was_shown_in() {
     let (deployment, client, alice) = all();
     let browser = Browser::new(&deployment);
