@@ -3,7 +3,7 @@
 // workerd listens on the ports itself. wrangler's dev server would put a proxy in front that costs three quarters of the
 // throughput and rewrites what the Worker sees of a request.
 //
-// Configuration comes as JSON in VEDETTE_SERVE: { config, notes, persist, ports, bindings }.
+// Configuration comes as JSON in VEDETTE_SERVE: { config, notes, persist, ports, bindings, dropLogLines }.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
 
-const { config, notes, persist, ports, bindings } = JSON.parse(process.env.VEDETTE_SERVE);
+const { config, notes, persist, ports, bindings, dropLogLines } = JSON.parse(process.env.VEDETTE_SERVE);
 delete process.env.VEDETTE_SERVE;
 
 const described = await describedWorker(config);
@@ -26,7 +26,10 @@ const miniflare = new Miniflare({
   kvPersist: join(persist, "kv"),
   cf: false,
   log: new Log(LogLevel.ERROR),
-  handleStructuredLogs: ({ message }) => void process.stdout.write(`${message}\n`),
+  ...(dropLogLines
+    // The Worker still writes them. Reading each one here would cost as much CPU time as serving a request.
+    ? { structuredWorkerdLogs: true, handleRuntimeStdio: drain }
+    : { handleStructuredLogs: ({ message }) => void process.stdout.write(`${message}\n`) }),
 });
 
 let stopping = false;
@@ -64,6 +67,11 @@ function instance(name, port) {
     bindings: { ...described.options.bindings, ...bindings },
     unsafeDirectSockets: [{ host: "127.0.0.1", port }],
   };
+}
+
+function drain(stdout, stderr) {
+  stdout.resume();
+  stderr.pipe(process.stderr);
 }
 
 // `localhost` may mean ::1. A Worker listens on one address only, so a second, empty one lends its socket.

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -28,13 +29,24 @@ pub struct Running {
 impl Running {
     /// Starts the host that `options` name, on migrated storage, and waits until every instance answers.
     pub fn start(options: &DevOptions, state: &State, issuer: &str) -> Result<Running> {
+        Self::start_logging_to(options, state, issuer, None)
+    }
+
+    /// For measurements: what the host prints goes to a file. The log lines of requests are written there by Spin and dropped
+    /// behind workerd, whose Node tools would otherwise take as much CPU time as the Worker.
+    pub fn start_logging_to(
+        options: &DevOptions,
+        state: &State,
+        issuer: &str,
+        log: Option<&Path>,
+    ) -> Result<Running> {
         let variables = variables(options, state, issuer)?;
         let mut running = Running { issuer: issuer.to_owned(), tasks: Vec::new(), ports: options.ports().collect() };
         match options.host {
-            Host::Cloudflare => running.tasks.push(workerd(options, state, &variables)?),
+            Host::Cloudflare => running.tasks.push(workerd(options, state, &variables, log)?),
             Host::Spin => {
                 for port in options.ports() {
-                    running.tasks.push(spin(port, state, &variables)?);
+                    running.tasks.push(spin(port, state, &variables, log)?);
                 }
             }
         }
@@ -120,7 +132,12 @@ fn host_aliases(issuer: &str) -> Result<String> {
     Ok(names.iter().filter(|name| **name != host).map(|name| format!("{name}={host}")).collect::<Vec<_>>().join(","))
 }
 
-fn workerd(options: &DevOptions, state: &State, variables: &[(&'static str, String)]) -> Result<Task> {
+fn workerd(
+    options: &DevOptions,
+    state: &State,
+    variables: &[(&'static str, String)],
+    log: Option<&Path>,
+) -> Result<Task> {
     let bindings: serde_json::Map<_, _> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let configuration = json!({
@@ -129,16 +146,17 @@ fn workerd(options: &DevOptions, state: &State, variables: &[(&'static str, Stri
         "persist": state.host_directory().join("v3"),
         "ports": options.ports().collect::<Vec<_>>(),
         "bindings": bindings,
+        "dropLogLines": log.is_some(),
     });
     let mut node = Command::new(tools::node()?);
     node.arg(paths::root().join("tools/workerd/serve.mjs"));
     // In the environment and not among the arguments, which every user of the machine can read.
     node.env("VEDETTE_SERVE", configuration.to_string());
     storage::quiet_wrangler(&mut node, state.directory())?;
-    Task::spawn("workerd", &node, Output::Inherit)
+    Task::spawn("workerd", &node, log.map_or(Output::Inherit, Output::File))
 }
 
-fn spin(port: u16, state: &State, variables: &[(&'static str, String)]) -> Result<Task> {
+fn spin(port: u16, state: &State, variables: &[(&'static str, String)], log: Option<&Path>) -> Result<Task> {
     let program = if process::on_path("spin") { "spin".into() } else { paths::spin_host() };
     let mut spin = Command::new(program);
     spin.arg("up").arg("-f").arg(paths::root().join("spin.toml"));
@@ -146,7 +164,7 @@ fn spin(port: u16, state: &State, variables: &[(&'static str, String)]) -> Resul
     for (name, value) in variables {
         spin.env(format!("SPIN_VARIABLE_{name}"), value);
     }
-    Task::spawn("the Spin host", &spin, Output::Inherit)
+    Task::spawn("the Spin host", &spin, log.map_or(Output::Inherit, Output::File))
 }
 
 #[cfg(test)]
