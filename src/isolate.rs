@@ -1,22 +1,26 @@
 //! What one isolate (Workers) or instance (Spin) may keep between requests: copies that say how old they are. Losing all of it
 //! at any time changes nothing but speed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::configuration::Configuration;
+use crate::platform::UnixTime;
 use crate::seal::KeyMaterial;
 use crate::tenant::Tenant;
 
 /// Tenants kept at most; beyond it the isolate starts over.
 const TENANTS_KEPT: usize = 200;
+/// Seconds after which a set-up that has not left is taken for dead: a host may drop a request without another word.
+const LONGEST_SET_UP: i64 = 60;
 
 #[derive(Default)]
 pub struct Isolate {
     tenants: RefCell<HashMap<String, Rc<Tenant>>>,
     root: RefCell<Option<KeyMaterial>>,
     configuration: RefCell<Option<Rc<Configuration>>>,
+    set_up_until: Cell<UnixTime>,
 }
 
 impl Isolate {
@@ -50,5 +54,42 @@ impl Isolate {
 
     pub fn keep_root(&self, root: &KeyMaterial) {
         *self.root.borrow_mut() = Some(root.clone());
+    }
+
+    /// Lets one set-up at a time in, since each makes keys, which takes seconds where it is done in software. SQL decides who
+    /// was first; this only keeps those who cannot be from computing for nothing.
+    #[must_use]
+    pub fn enter_set_up(self: &Rc<Self>, now: UnixTime) -> Option<SetUpTurn> {
+        if now < self.set_up_until.get() {
+            return None;
+        }
+        self.set_up_until.set(now.plus(LONGEST_SET_UP));
+        Some(SetUpTurn(Rc::clone(self)))
+    }
+}
+
+/// While it lives, no other set-up gets in.
+pub struct SetUpTurn(Rc<Isolate>);
+
+impl Drop for SetUpTurn {
+    fn drop(&mut self) {
+        self.0.set_up_until.set(UnixTime::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_set_up_at_a_time_gets_in_and_one_that_died_is_forgotten() {
+        let isolate = Rc::new(Isolate::default());
+        let first = isolate.enter_set_up(UnixTime(100)).unwrap();
+        assert!(isolate.enter_set_up(UnixTime(100)).is_none());
+        drop(first);
+        let died = isolate.enter_set_up(UnixTime(101)).unwrap();
+        std::mem::forget(died);
+        assert!(isolate.enter_set_up(UnixTime(101 + LONGEST_SET_UP - 1)).is_none());
+        assert!(isolate.enter_set_up(UnixTime(101 + LONGEST_SET_UP)).is_some());
     }
 }

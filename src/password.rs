@@ -18,14 +18,20 @@ pub const SHORTEST: usize = 8;
 /// Longest password, in bytes.
 pub const LONGEST: usize = 1024;
 
-/// Hashes a new password into a PHC string.
-pub fn hash<P: Platform>(context: &Context<'_, P>, master: &KeyMaterial, password: &str) -> Result<String, Error> {
+/// Whether a password may be a new one; for those who have something expensive to do before they hash it.
+pub fn check(password: &str) -> Result<(), Refusal> {
     if password.chars().count() < SHORTEST {
-        return Err(Refusal::MalformedParameter { name: "password", why: "has to have at least 8 characters" }.into());
+        return Err(Refusal::MalformedParameter { name: "password", why: "has to have at least 8 characters" });
     }
     if password.len() > LONGEST {
-        return Err(Refusal::MalformedParameter { name: "password", why: "is longer than 1024 bytes" }.into());
+        return Err(Refusal::MalformedParameter { name: "password", why: "is longer than 1024 bytes" });
     }
+    Ok(())
+}
+
+/// Hashes a new password into a PHC string.
+pub fn hash<P: Platform>(context: &Context<'_, P>, master: &KeyMaterial, password: &str) -> Result<String, Error> {
+    check(password)?;
     let pepper = pepper(master);
     let salt = SaltString::encode_b64(&context.random::<16>()).map_err(crypto)?;
     Ok(argon2(&pepper)?.hash_password(password.as_bytes(), &salt).map_err(crypto)?.to_string())

@@ -21,8 +21,10 @@ use crate::ui::{self, Setup, SetupDone};
 
 use super::{form_body, pages, query};
 
-/// 1 the ticket is good, 2 nothing is set up yet, 3 show the form, or 4 check it, 5 make everything in one batch that does
-/// nothing when somebody else was first, 6 show the operator client's secret, once.
+const UNDER_WAY: Refusal = Refusal::Conflict("This deployment is being set up at this moment.");
+
+/// 1 the ticket is good, 2 nothing is set up yet, 3 show the form, or 4 check it, 5 unless another set-up is at it already,
+/// make everything in one batch that does nothing when somebody else was first, 6 show the operator client's secret, once.
 pub async fn handle<P: Platform>(context: &Context<'_, P>, request: &Request) -> Result<Response, Error> {
     let form = if request.method == Method::Post { form_body(request)? } else { query(request)? };
     form.check_unique()?;
@@ -105,6 +107,7 @@ async fn set_up<P: Platform>(
 ) -> Result<Done, Error> {
     let username = username(form.required("username")?)?; // 4
     let password = form.required("password")?;
+    crate::password::check(password)?;
     let name = form.value("issuer_name").unwrap_or("Vedette");
     if name.chars().count() > 80 || name.chars().any(char::is_control) {
         return Err(Refusal::MalformedParameter { name: "issuer_name", why: "is longer than 80 characters" }.into());
@@ -115,6 +118,7 @@ async fn set_up<P: Platform>(
     }
     let registration =
         if form.value("registration") == Some("open") { Registration::Open } else { Registration::Closed };
+    let _turn = context.isolate.enter_set_up(context.now()).ok_or(UNDER_WAY)?; // 5
     let made = setup::provision(context, issuer, name, registration).await?;
     let password_hash = crate::password::hash(context, &made.master, password)?;
     let user = administrator(context, username, email);
@@ -122,7 +126,7 @@ async fn set_up<P: Platform>(
     let client = operator_client(context, &client_secret);
     let mut batch = vec![tenants::insert_first(&made.tenant)];
     batch.extend(contents(context, &made, &user, &password_hash, &client, ticket));
-    let answer = context.sql(&batch, Freshness::Primary).await?; // 5
+    let answer = context.sql(&batch, Freshness::Primary).await?;
     if first_row(&answer, 0).is_none() {
         return Err(Refusal::AlreadySetUp.into());
     }
