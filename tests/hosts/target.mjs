@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { Browser } from "./browser.mjs";
 import { RelyingParty } from "./relying_party.mjs";
 
@@ -71,6 +72,18 @@ export class Target {
     const body = value === undefined ? undefined : JSON.stringify(value);
     const typed = value === undefined ? headers : { "content-type": "application/json", ...headers };
     return this.call(method, path, { base, headers: typed, body });
+  }
+
+  /** The log's lines of the request that was answered so. A host may print after the response is gone. */
+  async linesOf({ headers }) {
+    const id = headers.get("x-request-id");
+    assert.ok(id, "no request id");
+    for (let tries = 0; tries < 100; tries += 1) {
+      const lines = this.op.logLines().filter(({ request_id }) => request_id === id);
+      if (lines.length > 0) return lines;
+      await pause(50);
+    }
+    return [];
   }
 
   async jwks({ base } = {}) {
