@@ -61,8 +61,8 @@ impl fmt::Display for Fault {
             Self::SqlTimeout => write!(f, "SQL did not answer in time"),
             Self::SchemaOld { found, needed } => write!(
                 f,
-                "the database schema is version {found}, this build needs {needed}: \
-                 run `npx wrangler d1 migrations apply DB --remote`"
+                "the database schema is version {found}, this build needs {needed}: on Workers run \
+                 `npx wrangler d1 migrations apply DB --remote`; on Spin the component migrates by itself, so see its log"
             ),
             Self::Kv(text) => write!(f, "KV failed: {text}"),
             Self::Outbound(text) => write!(f, "an outbound request failed: {text}"),
