@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::context::Context;
 use crate::error::{Error, Refusal};
+use crate::keys::mint;
 use crate::platform::{Alg, Fault, Freshness, Platform, SecretName, UnixTime};
 use crate::seal::KeyMaterial;
 use crate::store::tenants::{self, TenantWithKeys};
@@ -126,7 +127,8 @@ async fn with_keys<P: Platform>(context: &Context<'_, P>, tenant: Rc<Tenant>) ->
     }
     let mut batch = Vec::new();
     for alg in missing {
-        let key = crate::keys::mint::key(context, tenant.id(), tenant.master(), alg, 1, context.now()).await?;
+        let activates_at = mint::at_once(context.now());
+        let key = mint::key(context, tenant.id(), tenant.master(), alg, 1, activates_at).await?;
         batch.push(crate::store::keys::insert(tenant.id(), &key));
     }
     context.sql_idempotent(&batch, Freshness::Primary).await?;

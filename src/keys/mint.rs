@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::jose::jwk::PublicJwk;
 use crate::platform::{Alg, Platform, UnixTime};
 use crate::seal::KeyMaterial;
+use crate::store::grants::TOLERATED_SKEW;
 use crate::store::keys::KeyRow;
 
 use super::schedule::ROTATION_PERIOD;
@@ -36,8 +37,14 @@ pub async fn key<P: Platform>(
     })
 }
 
-/// The keys that a tenant begins with: for each algorithm one that signs at once (nobody can have cached an older JWKS) and a
-/// standby that is published already.
+/// When a first key begins to sign, if it is made now: at once, also by a clock that is behind. Nobody can have cached an
+/// older JWKS.
+#[must_use]
+pub fn at_once(now: UnixTime) -> UnixTime {
+    now.plus(-2 * TOLERATED_SKEW)
+}
+
+/// The keys that a tenant begins with: for each algorithm one that signs at once and a standby that is published already.
 pub async fn first_keys<P: Platform>(
     context: &Context<'_, P>,
     tenant_id: &str,
@@ -46,7 +53,7 @@ pub async fn first_keys<P: Platform>(
     let now = context.now();
     let mut keys = Vec::new();
     for alg in Alg::ALL {
-        keys.push(key(context, tenant_id, master, alg, 1, now).await?);
+        keys.push(key(context, tenant_id, master, alg, 1, at_once(now)).await?);
         keys.push(key(context, tenant_id, master, alg, 2, now.plus(ROTATION_PERIOD)).await?);
     }
     Ok(keys)
