@@ -8,8 +8,8 @@ use crate::http::{Request, Response};
 use crate::oidc::code::RefreshToken;
 use crate::oidc::tokens::AccessTokenClaims;
 use crate::platform::{Freshness, Platform, UnixTime};
-use crate::store::audit::{self, AuditRow, Event};
-use crate::store::{grants, tokens};
+use crate::store::grants::{self, Attempt};
+use crate::store::tokens::{self, Revocation};
 use crate::tenant::Tenant;
 
 use super::client_auth::{self, Presented};
@@ -50,13 +50,17 @@ async fn revoke_grant<P: Platform>(
     if token.client_id != client.client_id {
         return Err(Refusal::RefreshTokenOfAnotherClient.into()); // 2
     }
-    let secret_hash = client.secret_hash.as_deref();
-    let row = AuditRow { client_id: Some(&client.client_id), ..context.audit(Event::GrantRevoked) };
-    let batch = [
-        grants::revoke(tenant.id(), &token.grant_id, &client.client_id, secret_hash, context.now()),
-        audit::insert(tenant.id(), row),
-    ];
-    context.sql_idempotent(&batch, Freshness::Primary).await?; // 3
+    let attempt = Attempt {
+        tenant_id: tenant.id(),
+        grant_id: &token.grant_id,
+        client_id: &client.client_id,
+        secret_hash: client.secret_hash.as_deref(),
+        id: &context.random_id::<12>(),
+        now: context.now(),
+        address: context.client_address.as_deref(),
+        request_id: &context.request_id,
+    };
+    context.sql_idempotent(&grants::revoke(&attempt), Freshness::Primary).await?; // 3
     Ok(())
 }
 
@@ -69,13 +73,18 @@ async fn revoke_access_token<P: Platform>(
     if claims.client_id != client.client_id {
         return Err(Refusal::AccessTokenOfAnotherClient.into()); // 2
     }
-    let secret_hash = client.secret_hash.as_deref();
-    let person = Some(claims.sub.as_str()).filter(|_| claims.grant_id.is_some());
-    let row = AuditRow { client_id: Some(&client.client_id), user_id: person, ..context.audit(Event::TokenRevoked) };
-    let batch = [
-        tokens::revoke(tenant.id(), &client.client_id, secret_hash, &claims.jti, UnixTime(claims.exp)),
-        audit::insert(tenant.id(), row),
-    ];
-    context.sql_idempotent(&batch, Freshness::Primary).await?; // 3
+    let revocation = Revocation {
+        tenant_id: tenant.id(),
+        client_id: &client.client_id,
+        secret_hash: client.secret_hash.as_deref(),
+        jti: &claims.jti,
+        expires_at: UnixTime(claims.exp),
+        user_id: Some(claims.sub.as_str()).filter(|_| claims.grant_id.is_some()),
+        id: &context.random_id::<12>(),
+        now: context.now(),
+        address: context.client_address.as_deref(),
+        request_id: &context.request_id,
+    };
+    context.sql_idempotent(&tokens::revoke(&revocation), Freshness::Primary).await?; // 3
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::endpoint::client_auth::Presented;
 use crate::error::{Error, Refusal};
 use crate::http::Response;
 use crate::oauth::form::Form;
+use crate::oauth::grant_type::GrantType;
 use crate::oauth::scope::Scope;
 use crate::oidc::code::Code;
 use crate::platform::{Freshness, Platform};
@@ -13,15 +14,15 @@ use crate::tenant::Tenant;
 
 use super::issue::{self, Issue};
 
-/// RFC 6749 §4.1.3: 1 open the code, 2 match client and redirect URI, 3 expiry, 4 PKCE, 5 redeem in one batch that also
-/// authenticates the client, 6 issue.
+/// RFC 6749 §4.1.3: 1 open the code, 2 match client and redirect URI, 3 PKCE, 4 redeem in one batch that also authenticates
+/// the client, or, when the code has expired, end what came of it, 5 issue.
 pub async fn exchange<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
     client: &Presented,
     form: &Form,
 ) -> Result<Response, Error> {
-    let code = match open(context, tenant, client, form) {
+    let code = match open(tenant, client, form) {
         Ok(code) => code,
         Err(refusal) => return super::refuse(context, tenant, client, refusal).await,
     };
@@ -37,9 +38,16 @@ pub async fn exchange<P: Platform>(
         request_id: &context.request_id,
     };
     let scope = Scope::stored(&code.scope);
-    let batch = grants::redeem(&attempt, &new_grant(&code, &scope));
-    let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 5
-    let outcome = super::check_client(Outcome::of(&answer)?, client)?;
+    let expired = code.check_live(attempt.now);
+    let batch = match expired {
+        Ok(()) => grants::redeem(&attempt, &new_grant(&code, &scope)).to_vec(),
+        Err(_) => grants::end_replayed(&attempt).to_vec(),
+    };
+    let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 4
+    let outcome = super::check_client(Outcome::of(&answer)?, client, GrantType::AuthorizationCode)?;
+    if outcome.grant.is_none() {
+        expired?;
+    }
     let grant = redeemed(outcome.grant.as_ref(), &attempt_id)?;
     let issue = Issue {
         client_id: &client.client_id,
@@ -50,19 +58,13 @@ pub async fn exchange<P: Platform>(
         nonce: code.nonce.as_deref(),
         generation: grant.offline.then_some(grant.generation),
     };
-    issue::tokens(context, tenant, &issue).await // 6
+    issue::tokens(context, tenant, &issue).await // 5
 }
 
-fn open<P: Platform>(
-    context: &Context<'_, P>,
-    tenant: &Tenant,
-    client: &Presented,
-    form: &Form,
-) -> Result<Code, Refusal> {
+fn open(tenant: &Tenant, client: &Presented, form: &Form) -> Result<Code, Refusal> {
     let code: Code = tenant.sealer().open(form.required("code")?).ok_or(Refusal::CodeUnreadable)?; // 1
     code.check_bound_to(&client.client_id, form.value("redirect_uri"))?; // 2
-    code.check_live(context.now())?; // 3
-    code.check_verifier(form.value("code_verifier"))?; // 4
+    code.check_verifier(form.value("code_verifier"))?; // 3
     Ok(code)
 }
 

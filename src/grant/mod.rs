@@ -7,6 +7,7 @@ pub mod refresh_token;
 
 use crate::endpoint::client_auth::{self, Presented};
 use crate::error::{Error, Refusal};
+use crate::oauth::grant_type::GrantType;
 use crate::platform::Platform;
 use crate::store::grants::Outcome;
 use crate::tenant::Tenant;
@@ -23,10 +24,11 @@ async fn refuse<P: Platform, T>(
 }
 
 /// The part of an outcome that is about the client.
-fn check_client(outcome: Option<Outcome>, client: &Presented) -> Result<Outcome, Refusal> {
+fn check_client(outcome: Option<Outcome>, client: &Presented, grant_type: GrantType) -> Result<Outcome, Refusal> {
     match outcome {
         Some(outcome) if !outcome.authenticated => Err(client.refused()),
         Some(outcome) if outcome.client_disabled => Err(Refusal::ClientDisabled),
+        Some(outcome) if !outcome.client.allows(grant_type) => Err(Refusal::GrantTypeNotRegistered),
         Some(outcome) => Ok(outcome),
         None => Err(client.refused()),
     }

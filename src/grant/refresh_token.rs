@@ -5,6 +5,7 @@ use crate::endpoint::client_auth::Presented;
 use crate::error::{Error, Refusal};
 use crate::http::Response;
 use crate::oauth::form::Form;
+use crate::oauth::grant_type::GrantType;
 use crate::oauth::scope::Scope;
 use crate::oidc::code::RefreshToken;
 use crate::platform::{Freshness, Platform, UnixTime};
@@ -39,7 +40,7 @@ pub async fn exchange<P: Platform>(
     };
     let batch = grants::refresh(&attempt, token.generation);
     let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 3
-    let outcome = super::check_client(Outcome::of(&answer)?, client)?;
+    let outcome = super::check_client(Outcome::of(&answer)?, client, GrantType::RefreshToken)?;
     let (grant, successor) = stepped(outcome.grant.as_ref(), &attempt_id, token.generation, now)?;
     let granted = Scope::stored(&grant.scope);
     let scope = match asked {

@@ -33,7 +33,8 @@ const RECORDED: &str = "SELECT id FROM audit_events WHERE tenant_id = ?1 AND id 
 pub const STATEMENTS: &[&str] =
     &[INSERT, IF_TENANT_UNCHANGED, IF_USER, IF_USER_UNCHANGED, IF_CLIENT, IF_CLIENT_UNCHANGED, RECORDED];
 
-/// What happened. Names are `subject.verb`.
+/// What happened. Names are `subject.verb`. Those of grants and tokens stand in the statements that find out what it was
+/// (`grant.issued`, `code.replayed`, `grant.refreshed`, `refresh_token.reused`, `grant.revoked`, `token.revoked`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     SetUp,
@@ -43,8 +44,6 @@ pub enum Event {
     SignedOut,
     ConsentGranted,
     ConsentDenied,
-    TokenRevoked,
-    GrantRevoked,
     ClientRegistered,
     ClientCreated,
     ClientChanged,
@@ -68,8 +67,6 @@ impl Event {
             Self::SignedOut => "user.signed_out",
             Self::ConsentGranted => "consent.granted",
             Self::ConsentDenied => "consent.denied",
-            Self::TokenRevoked => "token.revoked",
-            Self::GrantRevoked => "grant.revoked",
             Self::ClientRegistered => "client.registered",
             Self::ClientCreated => "client.created",
             Self::ClientChanged => "client.changed",

@@ -53,9 +53,15 @@ const AUDIT_REFRESH: &str = "INSERT INTO audit_events \
      OR (g.revoked_at = ?7 AND g.generation > ?5)) \
      AND EXISTS (SELECT 1 FROM clients AS c WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL \
      AND c.secret_hash IS ?4) ON CONFLICT DO NOTHING";
-const REVOKE: &str = "UPDATE grants SET revoked_at = ?4 WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 \
+const AUDIT_REVOCATION: &str = "INSERT INTO audit_events \
+     (tenant_id, id, at, event, actor, user_id, client_id, address, request_id, detail) \
+     SELECT g.tenant_id, ?5, ?6, 'grant.revoked', NULL, g.user_id, g.client_id, ?7, ?8, NULL \
+     FROM clients AS c JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?2 AND g.client_id = c.id \
+     AND g.revoked_at IS NULL \
+     WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND c.secret_hash IS ?4 ON CONFLICT DO NOTHING";
+const REVOKE: &str = "UPDATE grants SET revoked_at = ?5 WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 \
      AND revoked_at IS NULL AND EXISTS (SELECT 1 FROM clients AS c WHERE c.tenant_id = ?1 AND c.id = ?3 \
-     AND c.disabled_at IS NULL AND c.secret_hash IS ?5) RETURNING user_id";
+     AND c.disabled_at IS NULL AND c.secret_hash IS ?4)";
 const MOVE_TO_SESSION: &str = "UPDATE grants SET session_id = ?3 WHERE tenant_id = ?1 AND session_id = ?2";
 const END_OF_SESSION: &str = "UPDATE grants SET revoked_at = ?3 WHERE tenant_id = ?1 AND session_id = ?2 AND offline = 0 \
      AND revoked_at IS NULL";
@@ -70,6 +76,7 @@ pub const STATEMENTS: &[&str] = &[
     REFRESH,
     END_REUSED,
     AUDIT_REFRESH,
+    AUDIT_REVOCATION,
     REVOKE,
     MOVE_TO_SESSION,
     END_OF_SESSION,
@@ -110,13 +117,14 @@ pub struct NewGrant<'a> {
     pub offline: bool,
 }
 
-/// Index of the outcome in the answers of [`redeem`] and [`refresh`].
+/// Index of the outcome in the answers of [`redeem`], [`end_replayed`] and [`refresh`].
 const OUTCOME_INDEX: usize = 2;
 
 /// Redeems a code: 1 insert the grant if everything is live, 2 end it if another attempt made it, 3 read, 4 audit.
 #[must_use]
 pub fn redeem(attempt: &Attempt<'_>, grant: &NewGrant<'_>) -> [Statement; 4] {
-    let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, address, request_id } = *attempt;
+    let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, .. } = *attempt;
+    let [end, audit, outcome] = end_replayed(attempt);
     [
         Statement::new(
             REDEEM,
@@ -138,25 +146,22 @@ pub fn redeem(attempt: &Attempt<'_>, grant: &NewGrant<'_>) -> [Statement; 4] {
                 now.plus(LIFETIME).into(),
             ],
         ),
-        Statement::new(
-            END_REPLAYED,
-            vec![tenant_id.into(), grant_id.into(), client_id.into(), secret_hash.into(), now.into(), id.into()],
-        ),
-        outcome(attempt),
-        Statement::new(
-            AUDIT_REDEMPTION,
-            vec![
-                tenant_id.into(),
-                grant_id.into(),
-                client_id.into(),
-                secret_hash.into(),
-                id.into(),
-                now.into(),
-                address.into(),
-                request_id.into(),
-            ],
-        ),
+        end,
+        outcome,
+        audit,
     ]
+}
+
+/// A code that is too old to be redeemed may still be a replay: 1 end what came of it, 2 audit, 3 read.
+#[must_use]
+pub fn end_replayed(attempt: &Attempt<'_>) -> [Statement; 3] {
+    let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, address, request_id } = *attempt;
+    let addressed = || vec![tenant_id.into(), grant_id.into(), client_id.into(), secret_hash.into()];
+    let mut end = addressed();
+    end.extend([now.into(), id.into()]);
+    let mut audit = addressed();
+    audit.extend([id.into(), now.into(), address.into(), request_id.into()]);
+    [Statement::new(END_REPLAYED, end), Statement::new(AUDIT_REDEMPTION, audit), outcome(attempt)]
 }
 
 /// Refreshes: 1 step to the next generation if this is the current one, 2 end the grant if the token was stepped over longer
@@ -269,10 +274,16 @@ impl Outcome {
     }
 }
 
-/// RFC 7009: the client ends its own grant. Answers the `user_id` when this ended it.
+/// RFC 7009: the client ends its own grant: 1 audit, if this is what ends it, 2 end it.
 #[must_use]
-pub fn revoke(tenant_id: &str, id: &str, client_id: &str, secret_hash: Option<&str>, now: UnixTime) -> Statement {
-    Statement::new(REVOKE, vec![tenant_id.into(), id.into(), client_id.into(), now.into(), secret_hash.into()])
+pub fn revoke(attempt: &Attempt<'_>) -> [Statement; 2] {
+    let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, address, request_id } = *attempt;
+    let addressed = || vec![tenant_id.into(), grant_id.into(), client_id.into(), secret_hash.into()];
+    let mut audit = addressed();
+    audit.extend([id.into(), now.into(), address.into(), request_id.into()]);
+    let mut revoke = addressed();
+    revoke.push(now.into());
+    [Statement::new(AUDIT_REVOCATION, audit), Statement::new(REVOKE, revoke)]
 }
 
 /// The same person signed in again: what belonged to the old session belongs to the new one.

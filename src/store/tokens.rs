@@ -14,9 +14,14 @@ const STANDING: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, 
      WHERE c.tenant_id = ?1 AND c.id = ?2";
 const REVOKE: &str = "INSERT INTO revoked_tokens (tenant_id, jti, expires_at) \
      SELECT c.tenant_id, ?4, ?5 FROM clients AS c \
-     WHERE c.tenant_id = ?1 AND c.id = ?2 AND c.disabled_at IS NULL AND c.secret_hash IS ?3 ON CONFLICT DO NOTHING RETURNING jti";
+     WHERE c.tenant_id = ?1 AND c.id = ?2 AND c.disabled_at IS NULL AND c.secret_hash IS ?3 ON CONFLICT DO NOTHING";
+const AUDIT_REVOCATION: &str = "INSERT INTO audit_events \
+     (tenant_id, id, at, event, actor, user_id, client_id, address, request_id, detail) \
+     SELECT c.tenant_id, ?5, ?6, 'token.revoked', NULL, ?9, c.id, ?7, ?8, NULL FROM clients AS c \
+     WHERE c.tenant_id = ?1 AND c.id = ?2 AND c.disabled_at IS NULL AND c.secret_hash IS ?3 \
+     AND NOT EXISTS (SELECT 1 FROM revoked_tokens AS r WHERE r.tenant_id = ?1 AND r.jti = ?4) ON CONFLICT DO NOTHING";
 
-pub const STATEMENTS: &[&str] = &[STANDING, REVOKE];
+pub const STATEMENTS: &[&str] = &[STANDING, REVOKE, AUDIT_REVOCATION];
 
 /// How a token stands: its client, and its grant if it has one.
 #[derive(Clone, Debug)]
@@ -79,12 +84,34 @@ pub fn standing(tenant_id: &str, client_id: &str, jti: &str, grant_id: Option<&s
     Statement::new(STANDING, vec![tenant_id.into(), client_id.into(), jti.into(), grant_id.into()])
 }
 
-/// Revokes one access token until it would have expired, if its own client asks; answers a row when it was not revoked yet.
-#[must_use]
-pub fn revoke(tenant_id: &str, client_id: &str, secret_hash: Option<&str>, jti: &str, expires_at: UnixTime) -> Statement {
-    Statement::new(
-        REVOKE,
-        vec![tenant_id.into(), client_id.into(), secret_hash.into(), jti.into(), expires_at.into()],
-    )
+/// An access token that its own client revokes.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation<'a> {
+    pub tenant_id: &'a str,
+    pub client_id: &'a str,
+    pub secret_hash: Option<&'a str>,
+    pub jti: &'a str,
+    pub expires_at: UnixTime,
+    /// Whom the token was about, if anybody.
+    pub user_id: Option<&'a str>,
+    /// Id of the audit row.
+    pub id: &'a str,
+    pub now: UnixTime,
+    pub address: Option<&'a str>,
+    pub request_id: &'a str,
 }
 
+/// Revokes one access token until it would have expired: 1 audit, if it was not revoked before, 2 revoke.
+#[must_use]
+pub fn revoke(revocation: &Revocation<'_>) -> [Statement; 2] {
+    let addressed = || {
+        let Revocation { tenant_id, client_id, secret_hash, jti, .. } = *revocation;
+        vec![tenant_id.into(), client_id.into(), secret_hash.into(), jti.into()]
+    };
+    let Revocation { expires_at, user_id, id, now, address, request_id, .. } = *revocation;
+    let mut audit = addressed();
+    audit.extend([id.into(), now.into(), address.into(), request_id.into(), user_id.into()]);
+    let mut revoke = addressed();
+    revoke.push(expires_at.into());
+    [Statement::new(AUDIT_REVOCATION, audit), Statement::new(REVOKE, revoke)]
+}
