@@ -15,8 +15,7 @@ use crate::tenant::Tenant;
 /// The bearer token of a request: in the header, or in a form body (RFC 6750 §2.1, §2.2). Never in the query.
 pub fn token(request: &Request) -> Result<String, Refusal> {
     let in_header = in_header(request)?;
-    let is_form = request.method == Method::Post
-        && request.header("content-type").is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+    let is_form = request.method == Method::Post && super::is_form(request);
     let in_body = if is_form {
         let form: Form = super::form_body(request)?;
         form.check_unique()?;

@@ -28,13 +28,18 @@ use crate::error::Refusal;
 use crate::http::Request;
 use crate::oauth::form::Form;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Whether a request says that its body is a form.
+pub fn is_form(request: &Request) -> bool {
+    let content_type = request.header("content-type").unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM)
+}
+
 /// The form in a request's body (RFC 6749 appendix B); anything but that content type is refused.
 pub fn form_body(request: &Request) -> Result<Form, Refusal> {
-    const EXPECTED: &str = "application/x-www-form-urlencoded";
-    let content_type = request.header("content-type").unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(EXPECTED) {
-        return Err(Refusal::WrongContentType { expected: EXPECTED });
+    if !is_form(request) {
+        return Err(Refusal::WrongContentType { expected: FORM });
     }
     let text = std::str::from_utf8(&request.body).map_err(|_| Refusal::MalformedBody("The body is not UTF-8."))?;
     Form::parse(text)
