@@ -18,17 +18,17 @@ export function instances(target) {
       const asked = await browser.open(request.url(first));
       const consent = await answer(browser, at(second, asked), person);
       const answered = await browser.send(at(first, consent), {}, "allow");
-      const answer = await rp.redeem(request, rp.codeIn(request, answered), { base: second });
-      assert.equal(answer.status, 200, answer.text);
-      tokens = answer.body;
+      const redeemed = await rp.redeem(request, rp.codeIn(request, answered), { base: second });
+      assert.equal(redeemed.status, 200, redeemed.text);
+      tokens = redeemed.body;
       for (const base of target.bases) await rp.assertAlive(tokens, { base });
     });
 
     test("a token is refreshed here and there by turns", async () => {
       for (const base of [first, second, first, second, second, first]) {
-        const answer = await rp.refresh(tokens.refresh_token, { base });
-        assert.equal(answer.status, 200, answer.text);
-        tokens = answer.body;
+        const refreshed = await rp.refresh(tokens.refresh_token, { base });
+        assert.equal(refreshed.status, 200, refreshed.text);
+        tokens = refreshed.body;
       }
     });
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { assertError } from "../relying_party.mjs";
 
 export function management(target) {
@@ -69,6 +70,19 @@ export function management(target) {
       const tokens = await target.relyingParty().tokens(target.browser(), target.alice);
       assert.equal((await server.introspect(tokens.access_token)).body.active, true);
       assert.deepEqual((await server.introspect(tokens.refresh_token)).body, { active: false });
+    });
+
+    test("making a tenant, which makes keys, fails nobody's request beside it", async () => {
+      const rp = target.relyingParty();
+      const { access_token } = await rp.tokens(target.browser(), target.alice);
+      const made = target.manage("POST", "tenants", { issuer: `${target.issuer}/t/beside`, name: "Beside" });
+      const beside = [];
+      for (let index = 0; index < 40; index += 1) {
+        beside.push(rp.userinfo(access_token), rp.token({ grant_type: "client_credentials" }));
+        await pause(50);
+      }
+      for (const answer of await Promise.all(beside)) assert.equal(answer.status, 200, answer.text);
+      assert.equal((await made).status, 201);
     });
 
     test("two tenants on one host do not open each other's tokens, codes and cookies", async () => {
