@@ -86,6 +86,11 @@ pub fn check_registrable(uri: &str, application_type: ApplicationType) -> Result
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has user information");
     }
+    // The parser reads `https:host/path` as it reads `https://host/path`; a browser that is sent there reads a path of ours.
+    let has_authority = uri.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//") && !rest.starts_with("///"));
+    if matches!(url.scheme(), "https" | "http") && !has_authority {
+        return Err("lacks the two slashes before its host");
+    }
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
         "http" if is_loopback(&url) => Ok(()),
@@ -190,6 +195,9 @@ mod tests {
             ("javascript:alert(1)", Web),
             ("data:text/html,x", Native),
             ("https://user@rp.example/", Web),
+            ("https:rp.example/cb", Web),
+            ("https:///rp.example/cb", Web),
+            ("http:localhost/cb", Native),
             ("/relative", Web),
             ("", Web),
         ] {
