@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::json;
 
-use support::{Deployment, metadata};
+use support::{Browser, Deployment, Page, metadata};
 
 #[test]
 fn a_redirect_uri_that_browsers_would_resolve_against_the_issuer_cannot_be_registered() {
@@ -23,4 +23,26 @@ fn a_redirect_uri_that_browsers_would_resolve_against_the_issuer_cannot_be_regis
             deployment.send(deployment.post("/register").json(&metadata(json!({"post_logout_redirect_uris": [uri]}))));
         assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{uri}");
     }
+}
+
+#[test]
+fn pages_that_are_still_open_do_not_lead_to_a_redirect_uri_that_was_taken_away() {
+    let deployment = Deployment::new();
+    let alice = deployment.user("alice");
+    let client = deployment.client_with(json!({"post_logout_redirect_uris": ["https://rp.example/bye"]}));
+    let browser = Browser::new(&deployment);
+    let sign_in = browser.ask(&client.ask());
+    let consent = browser.sign_in(&sign_in, &alice);
+    let bye = format!("/end_session?client_id={}&post_logout_redirect_uri=https://rp.example/bye", client.id);
+    let sign_out = browser.get(&bye);
+    let moved = json!({"redirect_uris": ["https://new.example/cb"], "post_logout_redirect_uris": []});
+    deployment.patch(&format!("/clients/{}", client.id), &moved);
+    for answer in
+        [browser.consent(&consent, "allow"), browser.consent(&consent, "deny"), browser.sign_in(&sign_in, &alice)]
+    {
+        assert_eq!(answer.error_page(), (400, "invalid_request"));
+    }
+    let signed_out = browser.submit(&Page::of(&sign_out), &[("answer", "sign-out")]);
+    assert_eq!((signed_out.status, signed_out.response.header("location")), (200, None));
+    assert_eq!(deployment.count("sessions WHERE tenant_id = ?1 AND ended_at IS NULL"), 0);
 }

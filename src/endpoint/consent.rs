@@ -38,10 +38,8 @@ pub async fn handle<P: Platform>(
         consents::of_session(tenant.id(), session_id, &addressee.client_id),
     ];
     let answer = context.sql(&batch, Freshness::Primary).await?; // 2
-    let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?.ok_or(Refusal::UnknownClient)?;
-    if client.disabled_at.is_some() {
-        return Err(Refusal::ClientDisabled.into());
-    }
+    let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
+    let client = interaction::client_of(context, addressee, client).await?;
     let session = authorize::live_session(context, &answer, 1)?;
     let consented = authorize::consented_items(&answer, 2)?;
     let situation = Situation {

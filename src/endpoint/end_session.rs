@@ -74,7 +74,11 @@ pub async fn handle<P: Platform>(
     let answer = context.sql(&batch, Freshness::Primary).await?; // 4
     let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
     let session = authorize::live_session(context, &answer, 1)?;
-    let after = after(context, &form, client_id, client.as_ref()).await?; // 5
+    let redirect = match form.value("post_logout_redirect_uri") {
+        Some(uri) => Some(registered(context, uri, client.as_ref()).await?), // 5
+        None => None,
+    };
+    let after = After { state: form.owned("state").filter(|_| redirect.is_some()), redirect, client_id };
     let hinted = |session: &SessionRow| {
         hint.as_ref().is_some_and(|hint| hint.sub == session.user_id || hint.sid.as_ref() == Some(&session.id))
     };
@@ -108,22 +112,15 @@ fn client_id(form: &Form, hint: Option<&HintClaims>) -> Result<Option<String>, R
 }
 
 /// Where to go afterwards: only to a URI that the asking client registered for it (§3.1).
-async fn after<P: Platform>(
+async fn registered<P: Platform>(
     context: &Context<'_, P>,
-    form: &Form,
-    client_id: Option<String>,
+    uri: &str,
     client: Option<&ClientRow>,
-) -> Result<After, Error> {
-    let redirect = match (form.value("post_logout_redirect_uri"), client) {
-        (None, _) => None,
-        (Some(_), None) => return Err(Refusal::PostLogoutRedirectUriNotRegistered.into()),
-        (Some(uri), Some(client)) => {
-            let any_loopback = client.demo_redirects && authorize::is_demo(context).await;
-            let found = RegisteredRedirect::find(uri, &client.metadata.post_logout_redirect_uris, any_loopback);
-            Some(found.map_err(|_| Refusal::PostLogoutRedirectUriNotRegistered)?)
-        }
-    };
-    Ok(After { state: form.owned("state").filter(|_| redirect.is_some()), redirect, client_id })
+) -> Result<RegisteredRedirect, Refusal> {
+    let client = client.ok_or(Refusal::PostLogoutRedirectUriNotRegistered)?;
+    let any_loopback = client.demo_redirects && authorize::is_demo(context).await;
+    RegisteredRedirect::find(uri, &client.metadata.post_logout_redirect_uris, any_loopback)
+        .map_err(|_| Refusal::PostLogoutRedirectUriNotRegistered)
 }
 
 /// The confirmation page.
@@ -160,7 +157,7 @@ async fn confirmed<P: Platform>(
     sealed: &str,
 ) -> Result<Response, Error> {
     form.check_unique()?;
-    let pending: PendingLogout = tenant.sealer().open(sealed).ok_or(Refusal::FormNotOurs)?;
+    let mut pending: PendingLogout = tenant.sealer().open(sealed).ok_or(Refusal::FormNotOurs)?;
     cookies::check_browser(tenant, request, &pending.browser)?;
     if context.now().0 >= pending.expires_at {
         return Err(Refusal::FormExpired.into());
@@ -177,6 +174,12 @@ async fn confirmed<P: Platform>(
     let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
     if let Some(session) = first_row(&answer, 1).map(SessionRow::from_row).transpose()? {
         sign_out(context, tenant, &session).await?;
+    }
+    if let Some(redirect) = &pending.after.redirect
+        && registered(context, redirect.as_str(), client.as_ref()).await.is_err()
+    {
+        // Taken away while the page was open: the person stays with us.
+        pending.after.redirect = None;
     }
     Ok(signed_out(tenant, &pending.after, client.as_ref()))
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Refusal, Told};
 use crate::http::{Request, Response};
 use crate::oauth::client_metadata::ClientMetadata;
 use crate::oauth::form;
+use crate::oauth::redirect_uri::RegisteredRedirect;
 use crate::oauth::response_mode::ResponseMode;
 use crate::oauth::scope::Scope;
 use crate::oidc::authorization_request::{
@@ -16,11 +17,12 @@ use crate::oidc::authorization_request::{
 use crate::oidc::claims::consent_items;
 use crate::oidc::code::{CODE_LIMIT, Code};
 use crate::platform::{Platform, UnixTime};
+use crate::store::clients::ClientRow;
 use crate::store::sessions::SessionRow;
 use crate::tenant::Tenant;
 use crate::ui::{self, Consent, FormPost, Policy, SignIn, SignInProblem};
 
-use super::{cookies, pages};
+use super::{authorize, cookies, pages};
 
 /// What has to happen next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +113,22 @@ pub fn open_pending<P: Platform>(
         return Err(Refusal::FormExpired); // 3
     }
     Ok(pending)
+}
+
+/// The client of a pending request as it is now. Who disabled it, or took the redirect URI away from it, meant the pages that
+/// are still open too.
+pub async fn client_of<P: Platform>(
+    context: &Context<'_, P>,
+    addressee: &Addressee,
+    client: Option<ClientRow>,
+) -> Result<ClientRow, Refusal> {
+    let client = client.ok_or(Refusal::UnknownClient)?;
+    if client.disabled_at.is_some() {
+        return Err(Refusal::ClientDisabled);
+    }
+    let any_loopback = client.demo_redirects && authorize::is_demo(context).await;
+    RegisteredRedirect::find(addressee.redirect_uri.as_str(), &client.metadata.redirect_uris, any_loopback)?;
+    Ok(client)
 }
 
 /// The sign-in page.

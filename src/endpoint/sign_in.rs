@@ -47,10 +47,7 @@ pub async fn handle<P: Platform>(
     let buckets = Buckets::new(username, context.client_address.as_deref());
     let old_cookie = cookies::session(tenant, request);
     let seen = count_and_read(context, tenant, &buckets, username, &pending, old_cookie.as_ref()).await?; // 2
-    let client = seen.client.ok_or(Refusal::UnknownClient)?;
-    if client.disabled_at.is_some() {
-        return Err(Refusal::ClientDisabled.into());
-    }
+    let client = interaction::client_of(context, &pending.request.addressee, seen.client).await?;
     let again = |status, problem| {
         let shown = SignInShown { status, username: Some(username), problem: Some(problem) };
         interaction::sign_in_page(context, tenant, &client.metadata, &pending, shown)
