@@ -46,3 +46,39 @@ fn pages_that_are_still_open_do_not_lead_to_a_redirect_uri_that_was_taken_away()
     assert_eq!((signed_out.status, signed_out.response.header("location")), (200, None));
     assert_eq!(deployment.count("sessions WHERE tenant_id = ?1 AND ended_at IS NULL"), 0);
 }
+
+#[test]
+fn a_consent_counts_only_for_the_person_who_was_asked() {
+    let deployment = Deployment::new();
+    let (alice, bob) = (deployment.user("alice"), deployment.user("bob"));
+    let (client, other) = (deployment.client(), deployment.client());
+    let browser = Browser::new(&deployment);
+    let asked_alice = browser.sign_in(&browser.ask(&client.ask()), &alice);
+    // In another tab.
+    let _ = browser.sign_in(&browser.ask(&other.ask().with("prompt", "login")), &bob);
+    let asked_bob = browser.consent(&asked_alice, "allow");
+    assert_eq!(asked_bob.response.header("location"), None);
+    assert!(Page::of(&asked_bob).is_consent() && asked_bob.text().contains("bob"), "{}", asked_bob.text());
+    assert_eq!(deployment.count("consents WHERE tenant_id = ?1"), 0);
+    assert!(browser.consent(&asked_bob, "allow").query().contains_key("code"));
+}
+
+#[test]
+fn a_sign_in_form_is_no_answer_to_a_question_that_was_not_asked() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    let browser = Browser::new(&deployment);
+    let _ = browser.code(&client.ask(), &alice);
+    // Allowed before, so there is no consent page; and with a password once, not twice.
+    let sign_in = browser.ask(&client.ask().with("prompt", "login"));
+    assert!(browser.sign_in(&sign_in, &alice).query().contains_key("code"));
+    let form = Page { action: "/consent".to_owned(), ..Page::of(&sign_in) };
+    let answer = browser.submit(&form, &[("answer", "allow")]);
+    assert!(Page::of(&answer).is_sign_in(), "{}", answer.text());
+    // Never allowed, and never asked.
+    let other = deployment.client();
+    let switched = browser.consent(&browser.ask(&other.ask()), "switch");
+    let form = Page { action: "/consent".to_owned(), ..Page::of(&switched) };
+    let answer = browser.submit(&form, &[("answer", "allow")]);
+    assert!(answer.response.header("location").is_none());
+}

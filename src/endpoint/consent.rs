@@ -19,8 +19,8 @@ use super::cookies::{self, SessionCookie};
 use super::interaction::{self, SignInShown, Situation, Step};
 use super::{authorize, form_body};
 
-/// 1 the form is ours and this browser's, 2 read client, session and consent, 3 the person still has to be signed in as the
-/// request wants it, 4 remember the answer, 5 answer the client.
+/// 1 the form is ours and this browser's, 2 read client, session and consent, 3 the person who was asked still has to be signed
+/// in as the request wants it, 4 remember the answer, 5 answer the client.
 pub async fn handle<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Rc<Tenant>,
@@ -42,18 +42,23 @@ pub async fn handle<P: Platform>(
     let client = interaction::client_of(context, addressee, client).await?;
     let session = authorize::live_session(context, &answer, 1)?;
     let consented = authorize::consented_items(&answer, 2)?;
+    // The form of a sign-in page, or the question to somebody who is no longer signed in here, answers nothing.
+    let was_asked = session.as_ref().is_some_and(|session| pending.asked.as_ref() == Some(&session.user_id));
     let situation = Situation {
         request: &pending.request,
-        pending_id: Some(&pending.id),
+        pending_id: was_asked.then_some(&pending.id),
         session: session.as_ref(),
         consented: &consented,
-        consent_answered: true,
+        consent_answered: was_asked,
         now: context.now(),
     };
     let step = interaction::next_step(&situation);
     let wants_other_account = form.value("answer") == Some("switch");
     let session = match session {
         Some(session) if step == Step::Answer && !wants_other_account => session, // 3
+        Some(session) if step == Step::Consent && !wants_other_account => {
+            return Ok(interaction::consent_page(context, tenant, &client.metadata, &pending, &session));
+        }
         _ => return Ok(interaction::sign_in_page(context, tenant, &client.metadata, &pending, SignInShown::FIRST)),
     };
     match form.value("answer") {

@@ -77,7 +77,7 @@ pub fn check_silent(step: &Step) -> Result<(), Refusal> {
 pub fn check_size(request: &AuthorizationRequest) -> Result<(), Refusal> {
     // Sealing adds a version, a nonce and a tag, base64url a third; ids, times and names take the rest.
     let sealed = |bytes: usize| (bytes + 41) * 4 / 3 + 1;
-    let pending = serde_json::to_vec(request).map_or(usize::MAX / 8, |json| json.len()) + 160;
+    let pending = serde_json::to_vec(request).map_or(usize::MAX / 8, |json| json.len()) + 200;
     let in_code = request.nonce.as_ref().map_or(0, String::len)
         + request.addressee.redirect_uri.as_str().len()
         + request.scope.len()
@@ -96,6 +96,7 @@ pub fn pending<P: Platform>(
         id: context.random_id::<16>(),
         expires_at: context.now().plus(PENDING_LIFETIME).0,
         browser: browser.mark.clone(),
+        asked: None,
         request,
     }
 }
@@ -140,7 +141,8 @@ pub fn sign_in_page<P: Platform>(
     shown: SignInShown<'_>,
 ) -> Response {
     let addressee = &pending.request.addressee;
-    let sealed = tenant.sealer().seal(pending, context.random());
+    let form = PendingRequest { asked: None, ..pending.clone() };
+    let sealed = tenant.sealer().seal(&form, context.random());
     let html = ui::sign_in(&SignIn {
         site: pages::site(tenant),
         client: Some(pages::card(&addressee.client_id, client)),
@@ -171,7 +173,8 @@ pub fn consent_page<P: Platform>(
     session: &SessionRow,
 ) -> Response {
     let addressee = &pending.request.addressee;
-    let sealed = tenant.sealer().seal(pending, context.random());
+    let form = PendingRequest { asked: Some(session.user_id.clone()), ..pending.clone() };
+    let sealed = tenant.sealer().seal(&form, context.random());
     let asked = consent_items(&Scope::stored(&pending.request.scope), &pending.request.claims);
     let scopes: Vec<&str> = asked.iter().map(String::as_str).filter(|item| !item.starts_with("claim:")).collect();
     let claims: Vec<&str> = asked.iter().filter_map(|item| item.strip_prefix("claim:")).collect();

@@ -63,6 +63,9 @@ pub struct PendingRequest {
     pub expires_at: i64,
     /// Hash of the pre-session cookie of the browser that the page was made for.
     pub browser: String,
+    /// The user whom the page asked for consent; none on a sign-in page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     pub request: AuthorizationRequest,
 }
 
