@@ -23,23 +23,25 @@ use super::{form_body, pages, query};
 
 const UNDER_WAY: Refusal = Refusal::Conflict("This deployment is being set up at this moment.");
 
-/// 1 the ticket is good, 2 nothing is set up yet, 3 show the form, or 4 check it, 5 unless another set-up is at it already,
-/// make everything in one batch that does nothing when somebody else was first, 6 show the operator client's secret, once.
+/// 1 the ticket is good, 2 no other set-up is at it, 3 nothing is set up yet, 4 show the form, or 5 check it, 6 make everything
+/// in one batch that does nothing when somebody else was first, 7 show the operator client's secret, once.
 pub async fn handle<P: Platform>(context: &Context<'_, P>, request: &Request) -> Result<Response, Error> {
-    let form = if request.method == Method::Post { form_body(request)? } else { query(request)? };
+    let is_sent = request.method == Method::Post;
+    let form = if is_sent { form_body(request)? } else { query(request)? };
     form.check_unique()?;
     let root = crate::tenants::root_secret(context).await?;
     let ticket = setup::open_ticket(&root, form.value("ticket").unwrap_or_default(), context.now())?; // 1
     let issuer = Issuer::parse(&ticket.issuer).map_err(|_| Refusal::TicketInvalid)?;
+    let turn = is_sent.then(|| context.isolate.enter_set_up(context.now()).ok_or(UNDER_WAY)).transpose()?; // 2
     let answer = context.sql(&tenants::survey(), Freshness::Primary).await?;
     if first_row(&answer, 1).is_some() {
-        return Err(Refusal::AlreadySetUp.into()); // 2
+        return Err(Refusal::AlreadySetUp.into()); // 3
     }
-    if request.method != Method::Post {
-        return Ok(page(&form, &issuer, 200, None)); // 3
-    }
+    let Some(_turn) = turn else {
+        return Ok(page(&form, &issuer, 200, None)); // 4
+    };
     match set_up(context, &form, &ticket, &issuer).await {
-        Ok(done) if request.wants_html() => Ok(done.page()), // 6
+        Ok(done) if request.wants_html() => Ok(done.page()), // 7
         Ok(done) => Ok(done.json()),
         Err(Error::Refused(refusal)) if request.wants_html() && refusal != Refusal::AlreadySetUp => {
             let Told { text, .. } = refusal.told();
@@ -105,7 +107,7 @@ async fn set_up<P: Platform>(
     ticket: &Ticket,
     issuer: &Issuer,
 ) -> Result<Done, Error> {
-    let username = username(form.required("username")?)?; // 4
+    let username = username(form.required("username")?)?; // 5
     let password = form.required("password")?;
     crate::password::check(password)?;
     let name = form.value("issuer_name").unwrap_or("Vedette");
@@ -118,7 +120,6 @@ async fn set_up<P: Platform>(
     }
     let registration =
         if form.value("registration") == Some("open") { Registration::Open } else { Registration::Closed };
-    let _turn = context.isolate.enter_set_up(context.now()).ok_or(UNDER_WAY)?; // 5
     let made = setup::provision(context, issuer, name, registration).await?;
     let password_hash = crate::password::hash(context, &made.master, password)?;
     let user = administrator(context, username, email);
@@ -126,7 +127,7 @@ async fn set_up<P: Platform>(
     let client = operator_client(context, &client_secret);
     let mut batch = vec![tenants::insert_first(&made.tenant)];
     batch.extend(contents(context, &made, &user, &password_hash, &client, ticket));
-    let answer = context.sql(&batch, Freshness::Primary).await?;
+    let answer = context.sql(&batch, Freshness::Primary).await?; // 6
     if first_row(&answer, 0).is_none() {
         return Err(Refusal::AlreadySetUp.into());
     }
