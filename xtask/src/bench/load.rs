@@ -66,6 +66,7 @@ struct Tally {
 
 /// Drives all lanes for `length`, or until they have nothing more to do. Any failed request fails the whole.
 pub fn drive(lanes: &mut [Lane], server: u32, length: Duration) -> Result<Window> {
+    lanes.iter_mut().try_for_each(|lane| lane.connection.renew())?;
     let barrier = Barrier::new(lanes.len() + 1);
     let (tallies, before, began) = std::thread::scope(|scope| {
         let threads: Vec<_> = lanes.iter_mut().map(|lane| scope.spawn(|| run(lane, &barrier, length))).collect();

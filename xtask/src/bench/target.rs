@@ -31,6 +31,7 @@ const MINTING_LIMIT: Duration = Duration::from_secs(25);
 const FIRST_GUESS: f64 = 1000.0;
 
 pub struct Target {
+    name: &'static str,
     pub port: u16,
     /// The process whose CPU time counts.
     pub server: u32,
@@ -85,6 +86,7 @@ impl Target {
             redirect_uri: text("redirect_uri")?,
         };
         let mut target = Target {
+            name: "Vedette",
             port,
             server: usage::listener(port)?,
             authority: format!("localhost:{port}"),
@@ -104,6 +106,7 @@ impl Target {
     pub fn floor(port: u16, vedette: &Target) -> Result<Target> {
         let code = vedette.codes(1)?.pop().context("no code was minted")?;
         Ok(Target {
+            name: "the floor",
             port,
             server: usage::listener(port)?,
             authority: format!("localhost:{port}"),
@@ -348,7 +351,7 @@ impl Driver<'_> {
             let codes = self.target.codes(count as usize)?;
             *supply.lock() = codes.iter().map(|code| self.target.redemption(code)).collect();
         }
-        load::drive(&mut self.lanes, self.target.server, length)
+        load::drive(&mut self.lanes, self.target.server, length).with_context(|| format!("loading {}", self.target.name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! HTTP/1.1 over one kept connection, as cheaply as it goes: requests are prepared bytes, of an answer only the status, the
 //! headers' bytes and the body are taken (RFC 9112).
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -37,6 +37,12 @@ impl Answer<'_> {
 impl Connection {
     pub fn new(port: u16) -> Connection {
         Connection { port, stream: None, buffer: Vec::with_capacity(16 * 1024), decoded: Vec::new() }
+    }
+
+    /// Connects anew. Servers close connections that were idle for some seconds.
+    pub fn renew(&mut self) -> Result<()> {
+        self.stream = Some(open(self.port)?);
+        Ok(())
     }
 
     /// Sends a request and waits for its whole answer.
@@ -95,7 +101,10 @@ fn read_until(
         if let Some(end) = complete(buffer) {
             return Ok(end);
         }
-        let count = stream.read(&mut chunk).context("no answer in time")?;
+        let count = match stream.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            count => count.context("no answer in time")?,
+        };
         if count == 0 {
             bail!("the connection was closed before the answer was complete");
         }
