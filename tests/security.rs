@@ -4,8 +4,10 @@
 mod support;
 
 use serde_json::json;
+use vedette::http::Method;
+use vedette::memory::interleave;
 
-use support::{Browser, Deployment, Page, metadata};
+use support::{Answer, Browser, Deployment, Page, metadata};
 
 #[test]
 fn a_redirect_uri_that_browsers_would_resolve_against_the_issuer_cannot_be_registered() {
@@ -45,6 +47,28 @@ fn pages_that_are_still_open_do_not_lead_to_a_redirect_uri_that_was_taken_away()
     let signed_out = browser.submit(&Page::of(&sign_out), &[("answer", "sign-out")]);
     assert_eq!((signed_out.status, signed_out.response.header("location")), (200, None));
     assert_eq!(deployment.count("sessions WHERE tenant_id = ?1 AND ended_at IS NULL"), 0);
+}
+
+#[test]
+fn an_old_password_begins_no_session_that_outlives_its_change() {
+    let deployment = Deployment::new();
+    let client = deployment.client();
+    for seed in 0..40 {
+        let alice = deployment.user(&format!("alice{seed}"));
+        let browser = Browser::new(&deployment);
+        let page = Page::of(&browser.ask(&client.ask()));
+        let sign_in = browser.submission(&page, &[("username", &alice.username), ("password", &alice.password)]);
+        let change = deployment.manage(Method::Patch, &format!("/users/{}", alice.id));
+        let change = change.json(&json!({"password": "another long password"}));
+        let answers = interleave([browser.dressed(sign_in), change].map(|call| deployment.handle(call)), seed);
+        let answers: Vec<Answer> = answers.into_iter().map(Answer::from).collect();
+        assert_eq!(answers[1].status, 200, "seed {seed}");
+        let live = format!("sessions WHERE tenant_id = ?1 AND user_id = '{}' AND ended_at IS NULL", alice.id);
+        assert_eq!(deployment.count(&live), 0, "seed {seed}");
+        let begun = deployment.count(&format!("sessions WHERE tenant_id = ?1 AND user_id = '{}'", alice.id));
+        let audited = "audit_events WHERE tenant_id = ?1 AND event = 'user.signed_in' AND user_id";
+        assert_eq!(deployment.count(&format!("{audited} = '{}'", alice.id)), begun, "seed {seed}");
+    }
 }
 
 #[test]

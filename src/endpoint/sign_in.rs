@@ -10,7 +10,7 @@ use crate::http::{Request, Response};
 use crate::oidc::authorization_request::{ACR_PASSWORD, PendingRequest};
 use crate::password;
 use crate::platform::{Answer, Fault, Freshness, Platform, Statement, UnixTime};
-use crate::store::audit::{self, AuditRow, Event};
+use crate::store::audit::{self, AuditRow, Condition, Event};
 use crate::store::clients::ClientRow;
 use crate::store::sessions::{NewSession, SessionRow};
 use crate::store::users::SignInRow;
@@ -209,6 +209,7 @@ async fn begin_session<P: Platform>(
         amr: AMR_PASSWORD,
         acr: ACR_PASSWORD,
         answered_request: &pending.id,
+        password_hash: &user.password_hash,
     };
     let client_id = &pending.request.addressee.client_id;
     let audit = AuditRow { user_id: Some(&user.user_id), client_id: Some(client_id), ..context.audit(Event::SignedIn) };
@@ -217,7 +218,7 @@ async fn begin_session<P: Platform>(
         sessions::with_user(id, &session_id),
         consents::of_session(id, &session_id, client_id),
         throttles::clear(id, &buckets.account),
-        audit::insert(id, audit),
+        audit::insert_if(id, audit, Condition::Session { id: &session_id }),
     ];
     if let Some(old) = old_session {
         batch.push(if old.user_id == user.user_id {
@@ -232,7 +233,7 @@ async fn begin_session<P: Platform>(
     }
     let answer = context.sql_idempotent(&batch, Freshness::PrimaryWithBookmark).await?;
     let session = authorize::live_session(context, &answer, 1)?
-        // Disabled or deleted between the two batches.
+        // Disabled, deleted or given another password between the two batches.
         .ok_or(Refusal::FormExpired)?;
     Ok(Begun { session, consented: authorize::consented_items(&answer, 2)?, bookmark: answer.bookmark })
 }

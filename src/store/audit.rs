@@ -28,10 +28,11 @@ const IF_USER_UNCHANGED: &str = insert_when!(
 );
 const IF_CLIENT: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND operator = 0");
 const IF_CLIENT_UNCHANGED: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND updated_at = ?11");
+const IF_SESSION: &str = insert_when!("sessions WHERE tenant_id = ?1 AND id = ?11");
 const RECORDED: &str = "SELECT id FROM audit_events WHERE tenant_id = ?1 AND id = ?2";
 
 pub const STATEMENTS: &[&str] =
-    &[INSERT, IF_TENANT_UNCHANGED, IF_USER, IF_USER_UNCHANGED, IF_CLIENT, IF_CLIENT_UNCHANGED, RECORDED];
+    &[INSERT, IF_TENANT_UNCHANGED, IF_USER, IF_USER_UNCHANGED, IF_CLIENT, IF_CLIENT_UNCHANGED, IF_SESSION, RECORDED];
 
 /// What happened. Names are `subject.verb`. Those of grants and tokens stand in the statements that find out what it was
 /// (`grant.issued`, `code.replayed`, `grant.refreshed`, `refresh_token.reused`, `grant.revoked`, `token.revoked`).
@@ -111,6 +112,8 @@ pub enum Condition<'a> {
     Client,
     /// The client is as it was when it was read.
     ClientUnchanged { updated_at: UnixTime },
+    /// The session is there.
+    Session { id: &'a str },
 }
 
 #[must_use]
@@ -137,6 +140,10 @@ pub fn insert_if(tenant_id: &str, row: AuditRow<'_>, condition: Condition<'_>) -
         Condition::ClientUnchanged { updated_at } => {
             parameters.push(updated_at.into());
             IF_CLIENT_UNCHANGED
+        }
+        Condition::Session { id } => {
+            parameters.push(id.into());
+            IF_SESSION
         }
     };
     Statement::new(sql, parameters)

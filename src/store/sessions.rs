@@ -7,8 +7,9 @@ const WITH_USER: &str = "SELECT s.id, s.user_id, s.auth_time, s.seen_at, s.expir
      WHERE s.tenant_id = ?1 AND s.id = ?2";
 const INSERT: &str = "INSERT INTO sessions \
      (tenant_id, id, user_id, created_at, auth_time, seen_at, expires_at, amr, acr, answered_request, ended_at) \
-     SELECT tenant_id, ?2, id, ?4, ?4, ?4, ?5, ?6, ?7, ?8, NULL FROM users \
-     WHERE tenant_id = ?1 AND id = ?3 AND disabled_at IS NULL ON CONFLICT DO NOTHING RETURNING id";
+     SELECT u.tenant_id, ?2, u.id, ?4, ?4, ?4, ?5, ?6, ?7, ?8, NULL FROM users AS u JOIN credentials AS c \
+     ON c.tenant_id = u.tenant_id AND c.user_id = u.id AND c.kind = 'password' AND c.secret = ?9 \
+     WHERE u.tenant_id = ?1 AND u.id = ?3 AND u.disabled_at IS NULL ON CONFLICT DO NOTHING RETURNING id";
 const TOUCH: &str =
     "UPDATE sessions SET seen_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL AND seen_at < ?3";
 const SPEND_ANSWER: &str = "UPDATE sessions SET answered_request = '' \
@@ -85,9 +86,11 @@ pub struct NewSession<'a> {
     pub amr: &'a str,
     pub acr: &'a str,
     pub answered_request: &'a str,
+    /// The hash that the password was verified against.
+    pub password_hash: &'a str,
 }
 
-/// Answers a row when the user is there and not disabled.
+/// Answers a row when the user is there and not disabled, and the password is still the one that was verified.
 #[must_use]
 pub fn insert(tenant_id: &str, session: &NewSession<'_>) -> Statement {
     Statement::new(
@@ -101,6 +104,7 @@ pub fn insert(tenant_id: &str, session: &NewSession<'_>) -> Statement {
             session.amr.into(),
             session.acr.into(),
             session.answered_request.into(),
+            session.password_hash.into(),
         ],
     )
 }
