@@ -106,3 +106,21 @@ fn a_sign_in_form_is_no_answer_to_a_question_that_was_not_asked() {
     let answer = browser.submit(&form, &[("answer", "allow")]);
     assert!(answer.response.header("location").is_none());
 }
+
+#[test]
+fn a_rotated_operator_secret_takes_its_tokens_with_it() {
+    let deployment = Deployment::new();
+    let rotate =
+        || deployment.send(deployment.manage(Method::Post, &format!("/clients/{}/secret", deployment.client_id)));
+    let secret = rotate().expect(200)["client_secret"].as_str().unwrap().to_owned();
+    // Whoever stole the old secret cannot take the client back with a token of it.
+    assert_eq!(rotate().error(), (401, "invalid_token"));
+    let admin_token = deployment.client_token(&deployment.client_id, &secret).unwrap();
+    let renewed = Deployment { admin_token, ..deployment.clone() };
+    renewed.send(renewed.manage(Method::Get, "")).expect(200);
+    let active = |token: &str| {
+        let call = deployment.post("/introspect").basic(&deployment.client_id, &secret).form(&[("token", token)]);
+        deployment.send(call).expect(200)["active"].as_bool()
+    };
+    assert_eq!((active(&deployment.admin_token), active(&renewed.admin_token)), (Some(false), Some(true)));
+}

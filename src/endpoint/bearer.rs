@@ -6,6 +6,7 @@ use crate::error::{Error, Refusal};
 use crate::http::{Method, Request};
 use crate::jose::jws::Unverified;
 use crate::oauth::form::Form;
+use crate::oauth::secret;
 use crate::oidc::tokens::{ACCESS_TOKEN, AccessTokenClaims};
 use crate::platform::{Freshness, Platform};
 use crate::store::first_row;
@@ -86,7 +87,8 @@ pub struct Operator {
     pub client_id: String,
 }
 
-/// The operator behind a request: the token's audience and the client's column both have to say so.
+/// The operator behind a request: the token's audience and the client's column both have to say so, and the secret that the
+/// token was got with has to be the client's still. Whoever stole one could make himself another before the token expires.
 pub async fn operator<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
@@ -98,7 +100,12 @@ pub async fn operator<P: Platform>(
     let answer = context.sql(&[statement], Freshness::Primary).await?;
     let standing = first_row(&answer, 0).map(Standing::from_row).transpose()?;
     match standing {
-        Some(standing) if standing.operator && !standing.client_disabled && !standing.revoked => {
+        Some(standing)
+            if standing.operator
+                && !standing.client_disabled
+                && !standing.revoked
+                && standing.secret_hash.as_deref().map(secret::hash) == claims.secret =>
+        {
             Ok(Operator { client_id: claims.client_id })
         }
         Some(standing) if standing.operator => Err(Refusal::TokenInvalid("token_revoked").into()),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::http::{Request, Response};
+use crate::oauth::secret;
 use crate::oidc::code::RefreshToken;
 use crate::oidc::tokens::AccessTokenClaims;
 use crate::platform::{Freshness, Platform, Statement};
@@ -88,7 +89,8 @@ impl Token {
         match (self, &standing.grant) {
             (Self::Access(claims), grant) => {
                 let grant_is_live = grant.as_ref().is_some_and(|grant| !grant.revoked && grant.user.is_some());
-                if claims.grant_id.is_some() && !grant_is_live {
+                let secret_is_old = standing.secret_hash.as_deref().map(secret::hash) != claims.secret;
+                if (claims.grant_id.is_some() && !grant_is_live) || (claims.secret.is_some() && secret_is_old) {
                     return None;
                 }
                 let mut body = json!({

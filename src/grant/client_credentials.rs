@@ -10,6 +10,7 @@ use crate::http::Response;
 use crate::oauth::form::Form;
 use crate::oauth::grant_type::GrantType;
 use crate::oauth::scope::{self, Scope};
+use crate::oauth::secret;
 use crate::oidc::tokens::{ACCESS_TOKEN_LIFETIME, AccessTokenClaims};
 use crate::platform::Platform;
 use crate::tenant::Tenant;
@@ -50,6 +51,7 @@ pub async fn exchange<P: Platform>(
         acr: None,
         amr: None,
         grant_id: None,
+        secret: client.secret_hash.as_deref().filter(|_| client.operator).map(secret::hash),
     };
     let token = issue::access_token(context, tenant, &claims).await?; // 3
     let mut body = json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime });

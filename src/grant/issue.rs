@@ -92,6 +92,7 @@ fn access_token_claims<P: Platform>(
         acr: Some(issue.grant.acr.clone()),
         amr: Some(issue.grant.amr.split(' ').map(str::to_owned).collect()),
         grant_id: Some(issue.grant.id.clone()),
+        secret: None,
     }
 }
 

@@ -15,7 +15,8 @@ pub const ID_TOKEN_LIFETIME: i64 = 3600;
 /// Seconds for which an access token is valid, unless the client has its own number.
 pub const ACCESS_TOKEN_LIFETIME: i64 = 600;
 
-/// RFC 9068 §2.2. `grant_id` is ours: the grant that the token belongs to.
+/// RFC 9068 §2.2. `grant_id` is ours: the grant that the token belongs to. So is `secret`, in an operator client's tokens: which
+/// secret it was got with, so that a new secret ends them (a hash of the hash; there is nothing to guess in either).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessTokenClaims {
     pub iss: String,
@@ -35,6 +36,8 @@ pub struct AccessTokenClaims {
     pub amr: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// What an ID token is made from.

@@ -6,7 +6,7 @@ use super::grants::UserClaims;
 
 const STANDING: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, r.jti, g.revoked_at, g.generation, \
      g.rotated_at, g.expires_at, g.offline, g.scope, g.claims AS claims_request, u.id AS user_id, u.claims AS user_claims, u.updated_at, \
-     c.metadata \
+     c.metadata, c.secret_hash \
      FROM clients AS c \
      LEFT JOIN revoked_tokens AS r ON r.tenant_id = c.tenant_id AND r.jti = ?3 \
      LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?4 AND g.client_id = c.id \
@@ -32,6 +32,8 @@ pub struct Standing {
     pub revoked: bool,
     pub grant: Option<GrantStanding>,
     pub client: crate::oauth::client_metadata::ClientMetadata,
+    /// The hash of its client's secret now; `None` for public clients.
+    pub secret_hash: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +75,7 @@ impl Standing {
             revoked: row.optional_text(2)?.is_some(),
             grant,
             client: row.json(13)?,
+            secret_hash: row.optional_text(14)?,
         })
     }
 }
