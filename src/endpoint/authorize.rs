@@ -16,10 +16,7 @@ use crate::store::{clients, consents, first_row, sessions};
 use crate::tenant::Tenant;
 
 use super::interaction::{self, Situation, Step};
-use super::{cookies, query};
-
-/// Longest query that a POST is turned into, in bytes.
-const LONGEST_QUERY: usize = 8 * 1024;
+use super::{again_by_get, cookies, query};
 
 /// OpenID Connect Core §3.1.2.2: 1 who asks, 2 one read of client, session and consent, 3 prove the redirect URI; from here on
 /// errors go to the client, 4 check the request, 5 decide what has to happen, 6 ask or answer.
@@ -91,7 +88,7 @@ fn proceed<P: Platform>(
     })
 }
 
-/// Lax cookies do not come with a cross-site POST (design.md §8): ask again by GET, where they do.
+/// The same request by GET.
 fn as_get(tenant: &Tenant, request: &Request) -> Result<Response, Refusal> {
     let form = super::form_body(request)?;
     let mut parameters: Vec<(&str, &str)> = form.iter().collect();
@@ -99,14 +96,7 @@ fn as_get(tenant: &Tenant, request: &Request) -> Result<Response, Refusal> {
     parameters.extend(in_query.iter());
     // Repeated parameters have to stay repeated: it is there that they are refused, and seen where an answer may go.
     parameters.extend(form.repeated().chain(in_query.repeated()).map(|name| (name, "repeated")));
-    let query = crate::oauth::form::encode(parameters);
-    if query.len() > LONGEST_QUERY {
-        return Err(Refusal::RequestTooLarge);
-    }
-    Ok(Response::new(303)
-        .with("location", format!("{}?{query}", tenant.url("/authorize")))
-        .with("cache-control", "no-store")
-        .with("referrer-policy", "no-referrer"))
+    again_by_get(tenant, "/authorize", parameters)
 }
 
 /// Client, live session and its consents, from a replica that knows this session.

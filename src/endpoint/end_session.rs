@@ -22,7 +22,7 @@ use crate::store::{clients, first_row, grants, sessions};
 use crate::tenant::Tenant;
 use crate::ui::{self, EndSessionConfirm, Policy, SignedOut};
 
-use super::{authorize, cookies, form_body, pages, query};
+use super::{again_by_get, authorize, cookies, form_body, pages, query};
 
 /// What waits for a click, sealed into the confirmation page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,7 +59,10 @@ pub async fn handle<P: Platform>(
         let form = form_body(request)?;
         return match form.value("request") {
             Some(sealed) => confirmed(context, tenant, request, &form, sealed).await, // 1
-            None => as_get(tenant, &form),                                            // 2
+            None => {
+                form.check_unique()?;
+                Ok(again_by_get(tenant, "/end_session", form.iter())?) // 2
+            }
         };
     }
     let form = query(request)?;
@@ -91,16 +94,6 @@ pub async fn handle<P: Platform>(
         None if hint.is_some() || after.redirect.is_none() => Ok(signed_out(tenant, &after, client.as_ref())),
         None => Ok(ask(context, tenant, request, after, None, client.as_ref())),
     }
-}
-
-/// Asks again by GET (design.md §8).
-fn as_get(tenant: &Tenant, form: &Form) -> Result<Response, Error> {
-    form.check_unique()?;
-    let query = form::encode(form.iter());
-    Ok(Response::new(303)
-        .with("location", format!("{}?{query}", tenant.url("/end_session")))
-        .with("cache-control", "no-store")
-        .with("referrer-policy", "no-referrer"))
 }
 
 /// The client that asks: by its id, by the hint's audience, or both, which then have to agree.

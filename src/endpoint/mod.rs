@@ -25,8 +25,9 @@ pub mod token;
 pub mod userinfo;
 
 use crate::error::Refusal;
-use crate::http::Request;
-use crate::oauth::form::Form;
+use crate::http::{Request, Response};
+use crate::oauth::form::{self, Form};
+use crate::tenant::Tenant;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -43,6 +44,25 @@ pub fn form_body(request: &Request) -> Result<Form, Refusal> {
     }
     let text = std::str::from_utf8(&request.body).map_err(|_| Refusal::MalformedBody("The body is not UTF-8."))?;
     Form::parse(text)
+}
+
+/// Longest query that a POST is turned into, in bytes: what hosts and the proxies before them bear.
+const LONGEST_QUERY: usize = 8 * 1024;
+
+/// Lax cookies do not come with a cross-site POST (design.md §8): ask again by GET, where they do.
+pub fn again_by_get<'a>(
+    tenant: &Tenant,
+    path: &str,
+    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Response, Refusal> {
+    let query = form::encode(parameters);
+    if query.len() > LONGEST_QUERY {
+        return Err(Refusal::RequestTooLarge);
+    }
+    Ok(Response::new(303)
+        .with("location", format!("{}?{query}", tenant.url(path)))
+        .with("cache-control", "no-store")
+        .with("referrer-policy", "no-referrer"))
 }
 
 /// The form in a request's query.
