@@ -7,7 +7,7 @@ use crate::support::{Answer, Call, Deployment, Tokens};
 use crate::{OFFLINE, Scene};
 
 const AT_ONCE: usize = 50;
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 12;
 
 /// Sends copies of a call through five isolates at once.
 fn all_at_once(deployment: &Deployment, call: &Call, seed: u64) -> Vec<Answer> {
