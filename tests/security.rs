@@ -124,3 +124,32 @@ fn a_rotated_operator_secret_takes_its_tokens_with_it() {
     };
     assert_eq!((active(&deployment.admin_token), active(&renewed.admin_token)), (Some(false), Some(true)));
 }
+
+#[test]
+fn nobody_registers_a_scope_that_only_an_operator_may_give() {
+    let deployment = Deployment::new();
+    let machine =
+        |scope: &str| metadata(json!({"grant_types": ["client_credentials"], "redirect_uris": [], "scope": scope}));
+    let answer = deployment.send(deployment.post("/register").json(&machine("billing:write")));
+    assert_eq!(answer.error(), (400, "invalid_client_metadata"));
+    let made = deployment.send(deployment.post("/register").json(&machine("openid billing:write email"))).expect(201);
+    assert_eq!(made["scope"], "openid email");
+    let id = made["client_id"].as_str().unwrap();
+    let token = |scope: &str| {
+        let call = deployment.post("/token").basic(id, made["client_secret"].as_str().unwrap());
+        deployment.send(call.form(&[("grant_type", "client_credentials"), ("scope", scope)]))
+    };
+    assert_eq!(token("billing:write").error(), (400, "invalid_scope"));
+    let update = |scope: &str| {
+        let mut members = machine(scope);
+        members["client_id"] = json!(id);
+        let call = deployment.call(Method::Put, &format!("/register/{id}"));
+        deployment.send(call.bearer(made["registration_access_token"].as_str().unwrap()).json(&members))
+    };
+    assert_eq!(update("billing:write").error(), (400, "invalid_client_metadata"));
+    // What an operator gave stays where the client keeps it.
+    deployment.patch(&format!("/clients/{id}"), &json!({"scope": "billing:read"}));
+    token("billing:read").expect(200);
+    assert_eq!(update("billing:read billing:write").expect(200)["scope"], "billing:read");
+    token("billing:read").expect(200);
+}

@@ -26,7 +26,7 @@ pub async fn handle<P: Platform>(
     request: &Request,
 ) -> Result<Response, Error> {
     let members = Members::of(request)?; // 1
-    let metadata = ClientMetadata::parse(&members.rest())?; // 2
+    let metadata = ClientMetadata::parse(&members.rest())?.by_itself(None)?; // 2
     let secret = (!metadata.is_public()).then(|| Secret::generate(context.random())); // 3
     let registration_token = Secret::generate(context.random());
     let now = context.now();

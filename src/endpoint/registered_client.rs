@@ -78,7 +78,7 @@ async fn update<P: Platform>(
         Some(Value::String(given)) if secret::matches(&given, before.secret_hash.as_deref()) => {}
         Some(_) => return Err(invalid("client_secret", "is not the current one of this client").into()),
     }
-    let metadata = ClientMetadata::parse(&members.rest())?; // 3
+    let metadata = ClientMetadata::parse(&members.rest())?.by_itself(Some(&before.metadata))?; // 3
     let new_secret =
         (!metadata.is_public() && before.secret_hash.is_none()).then(|| Secret::generate(context.random())); // 4
     let client = ClientRow {

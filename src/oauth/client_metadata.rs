@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::grant_type::{AuthMethod, GrantType};
 use super::redirect_uri::{ApplicationType, check_registrable, check_web};
 use super::response_mode::RESPONSE_TYPES;
-use super::scope::Scope;
+use super::scope::{self, Scope};
 use crate::error::Refusal;
 use crate::platform::Alg;
 
@@ -230,6 +230,19 @@ impl ClientMetadata {
                 .map_err(|why| invalid(format!("A post_logout_redirect_uri {why}.")))?;
         }
         Ok(())
+    }
+
+    /// What of this a client may say by itself: of scopes those that mean the same everywhere, and those that it has already,
+    /// from an operator. Resource servers read other scopes as rights. What is left out shows in the answer (RFC 7591 §3.2.1).
+    pub fn by_itself(self, before: Option<&Self>) -> Result<Self, Refusal> {
+        let Some(scope) = &self.scope else { return Ok(self) };
+        let has_already =
+            |token: &str| before.is_some_and(|before| before.scope.is_some() && before.may_ask_for(token));
+        let kept = Scope::stored(scope).filtered(|token| scope::SUPPORTED.contains(&token) || has_already(token));
+        if kept.is_empty() {
+            return Err(invalid("scope names nothing that a client can register for by itself."));
+        }
+        Ok(Self { scope: Some(kept.to_string()), ..self })
     }
 
     #[must_use]

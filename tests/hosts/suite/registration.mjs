@@ -43,16 +43,17 @@ export function registration(target) {
     });
 
     test("nothing of trust can be registered", async () => {
-      const { client_id, client_secret, registration_access_token } = await register({
+      const { client_id, client_secret, registration_access_token, scope } = await register({
         ...metadata,
         grant_types: ["client_credentials"],
         redirect_uris: [],
-        scope: "admin",
+        scope: "openid admin",
         operator: true,
         resource_server: true,
         demo_redirects: true,
         access_token_lifetime: 86_400,
       });
+      assert.equal(scope, "openid");
       target.secrets.add(registration_access_token);
       const rp = target.relyingParty({ client_id, client_secret, redirect_uri: "" });
       const token = (await rp.token({ grant_type: "client_credentials" })).body;
