@@ -38,6 +38,9 @@ impl Tenant {
     pub fn new(data: TenantWithKeys, read_at: UnixTime, root: &KeyMaterial) -> Result<Self, Fault> {
         let issuer =
             Issuer::parse(&data.tenant.issuer).map_err(|why| Fault::Undecodable(format!("tenants.issuer {why}")))?;
+        if issuer.locator != data.tenant.locator {
+            return Err(Fault::Undecodable("tenants.locator is not that of the issuer".to_owned()));
+        }
         let master = wrap::unwrap_master(root, &data.tenant.id, &data.tenant.wrapped_master)?;
         let sealer = Sealer::new(&master, &data.tenant.id);
         Ok(Self {
