@@ -153,3 +153,17 @@ fn nobody_registers_a_scope_that_only_an_operator_may_give() {
     assert_eq!(update("billing:read billing:write").expect(200)["scope"], "billing:read");
     token("billing:read").expect(200);
 }
+
+#[test]
+fn endless_scopes_are_refused_before_they_cost_anything() {
+    let deployment = Deployment::new();
+    let machine = json!({"grant_types": ["client_credentials"], "redirect_uris": [], "scope": "a"});
+    let client = deployment.client_with(machine);
+    // As many as a body holds would be compared a hundred million times.
+    let endless: Vec<String> = (0..13_000).map(|number| format!("{number:x}")).collect();
+    let endless = endless.join(" ");
+    let pairs = [("grant_type", "client_credentials"), ("scope", endless.as_str())];
+    let answer = deployment.send(client.post(&deployment, "/token", &pairs));
+    assert_eq!(answer.error(), (400, "invalid_scope"));
+    assert!(answer.text().contains("too many"), "{}", answer.text());
+}

@@ -5,6 +5,9 @@ use crate::error::Refusal;
 /// The scopes that discovery names.
 pub const SUPPORTED: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
+/// Tokens at most. Each is compared with those before it, so that endless ones would cost their square.
+const MOST: usize = 100;
+
 pub const OPENID: &str = "openid";
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
@@ -21,6 +24,9 @@ impl Scope {
                 return Err(Refusal::InvalidScope("The scope has a character that scopes may not have."));
             }
             if !tokens.iter().any(|known| known == token) {
+                if tokens.len() == MOST {
+                    return Err(Refusal::InvalidScope("The scope has too many tokens."));
+                }
                 tokens.push(token.to_owned());
             }
         }
