@@ -155,6 +155,17 @@ fn nobody_registers_a_scope_that_only_an_operator_may_give() {
 }
 
 #[test]
+fn a_refused_scope_does_not_use_up_the_refresh_token() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    let tokens = client.tokens(&deployment, &alice, "openid offline_access");
+    let wider = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh_token()), ("scope", "openid email")];
+    assert_eq!(deployment.send(client.post(&deployment, "/token", &wider)).error(), (400, "invalid_scope"));
+    deployment.world.advance(vedette::store::grants::GRACE + 1);
+    client.refresh(&deployment, tokens.refresh_token()).expect(200);
+}
+
+#[test]
 fn endless_scopes_are_refused_before_they_cost_anything() {
     let deployment = Deployment::new();
     let machine = json!({"grant_types": ["client_credentials"], "redirect_uris": [], "scope": "a"});

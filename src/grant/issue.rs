@@ -44,8 +44,12 @@ pub async fn tokens<P: Platform>(
         body.insert("id_token".to_owned(), Value::String(id_token));
     }
     if let Some(generation) = issue.generation {
-        let token =
-            RefreshToken { grant_id: issue.grant.id.clone(), client_id: issue.client_id.to_owned(), generation };
+        let token = RefreshToken {
+            grant_id: issue.grant.id.clone(),
+            client_id: issue.client_id.to_owned(),
+            generation,
+            scope: issue.grant.scope.clone(),
+        };
         let sealed = tenant.sealer().seal(&token, context.random());
         body.insert("refresh_token".to_owned(), Value::String(sealed));
     }

@@ -14,15 +14,15 @@ use crate::tenant::Tenant;
 
 use super::issue::{self, Issue};
 
-/// RFC 6749 §6: 1 open the token, 2 match the client, 3 step to the one successor generation in a batch that also
-/// authenticates the client, 4 a narrower scope if asked for, 5 issue.
+/// RFC 6749 §6: 1 open the token, 2 match the client, 3 its scope, or a narrower one if asked for, 4 step to the one successor
+/// generation in a batch that also authenticates the client, 5 issue.
 pub async fn exchange<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
     client: &Presented,
     form: &Form,
 ) -> Result<Response, Error> {
-    let (token, asked) = match open(tenant, client, form) {
+    let (token, scope) = match open(tenant, client, form) {
         Ok(opened) => opened,
         Err(refusal) => return super::refuse(context, tenant, client, refusal).await,
     };
@@ -39,15 +39,9 @@ pub async fn exchange<P: Platform>(
         request_id: &context.request_id,
     };
     let batch = grants::refresh(&attempt, token.generation);
-    let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 3
+    let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 4
     let outcome = super::check_client(Outcome::of(&answer)?, client, GrantType::RefreshToken)?;
     let (grant, successor) = stepped(outcome.grant.as_ref(), &attempt_id, token.generation, now)?;
-    let granted = Scope::stored(&grant.scope);
-    let scope = match asked {
-        None => granted,
-        Some(asked) if asked.is_subset_of(&granted) => asked, // 4
-        Some(_) => return Err(Refusal::InvalidScope("The scope goes beyond what was granted.").into()),
-    };
     let issue = Issue {
         client_id: &client.client_id,
         client: &outcome.client,
@@ -60,14 +54,19 @@ pub async fn exchange<P: Platform>(
     issue::tokens(context, tenant, &issue).await // 5
 }
 
-fn open(tenant: &Tenant, client: &Presented, form: &Form) -> Result<(RefreshToken, Option<Scope>), Refusal> {
+fn open(tenant: &Tenant, client: &Presented, form: &Form) -> Result<(RefreshToken, Scope), Refusal> {
     let text = form.required("refresh_token")?;
     let token: RefreshToken = tenant.sealer().open(text).ok_or(Refusal::RefreshTokenUnreadable)?; // 1
     if token.client_id != client.client_id {
         return Err(Refusal::RefreshTokenOfAnotherClient); // 2
     }
-    let asked = form.value("scope").map(Scope::parse).transpose()?;
-    Ok((token, asked))
+    let granted = Scope::stored(&token.scope);
+    let scope = match form.value("scope").map(Scope::parse).transpose()? {
+        None => granted,
+        Some(asked) if asked.is_subset_of(&granted) => asked, // 3
+        Some(_) => return Err(Refusal::InvalidScope("The scope goes beyond what was granted.")),
+    };
+    Ok((token, scope))
 }
 
 /// What the batch came to, and the generation of the refresh token to hand out. Whoever holds the previous generation within

@@ -107,6 +107,9 @@ pub struct RefreshToken {
     pub client_id: String,
     #[serde(rename = "n")]
     pub generation: i64,
+    /// What was granted, so that asking for more is refused before anything is stepped.
+    #[serde(rename = "o")]
+    pub scope: String,
 }
 
 impl Sealed for RefreshToken {
