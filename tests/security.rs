@@ -178,3 +178,22 @@ fn endless_scopes_are_refused_before_they_cost_anything() {
     assert_eq!(answer.error(), (400, "invalid_scope"));
     assert!(answer.text().contains("too many"), "{}", answer.text());
 }
+#[test]
+fn an_address_that_is_out_of_attempts_locks_no_account_and_fills_no_table() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    let browser = Browser::new(&deployment);
+    let page = Page::of(&browser.ask(&client.ask()));
+    let guess = |username: &str| browser.submit(&page, &[("username", username), ("password", "wrong")]).status;
+    assert_eq!(guess("somebody"), 422);
+    deployment.execute("UPDATE throttles SET attempts = 100 WHERE bucket LIKE 'address:%'");
+    for number in 0..20 {
+        assert_eq!(guess(&format!("user{number}")), 429);
+        assert_eq!(guess("alice"), 429);
+    }
+    assert_eq!(deployment.count("throttles WHERE tenant_id = ?1"), 2);
+    assert_eq!(deployment.audited("user.sign_in_throttled"), 1);
+    // Alice herself, from where she is.
+    let call = browser.submission(&page, &[("username", "alice"), ("password", &alice.password)]);
+    assert_eq!(browser.send(call.at_address("198.51.100.7")).status, 200);
+}

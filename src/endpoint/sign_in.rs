@@ -52,8 +52,11 @@ pub async fn handle<P: Platform>(
         let shown = SignInShown { status, username: Some(username), problem: Some(problem) };
         interaction::sign_in_page(context, tenant, &client.metadata, &pending, shown)
     };
-    if let Some(seconds) = seen.wait {
-        record_failure(context, tenant, Event::SignInThrottled, seen.user.as_ref(), &pending).await?; // 3
+    if let Some(Wait { seconds, is_first }) = seen.wait {
+        if is_first {
+            // The others are in the log: whoever goes on and on must not fill the audit.
+            record_failure(context, tenant, Event::SignInThrottled, seen.user.as_ref(), &pending).await?; // 3
+        }
         context.note(&Refusal::SignInThrottled.into());
         let minutes = seconds.saturating_add(59) / 60;
         let problem = SignInProblem::TooManyAttempts { retry_after_minutes: u32::try_from(minutes).unwrap_or(1) };
@@ -122,8 +125,8 @@ fn network(address: &str) -> String {
 }
 
 struct Seen {
-    /// Seconds until another attempt is looked at, if there were too many.
-    wait: Option<i64>,
+    /// If there were too many attempts.
+    wait: Option<Wait>,
     user: Option<SignInRow>,
     client: Option<ClientRow>,
     old_session: Option<SessionRow>,
@@ -141,30 +144,45 @@ async fn count_and_read<P: Platform>(
     let floor = now.plus(-WINDOW);
     let id = tenant.id();
     let mut batch = vec![
-        throttles::count(id, &buckets.account, now, floor),
         users::for_sign_in(id, username),
         clients::by_id(id, &pending.request.addressee.client_id),
         sessions::with_user(id, old_cookie.map_or("", |cookie| cookie.session_id.as_str())),
     ];
-    if let Some(address) = &buckets.address {
-        batch.push(throttles::count(id, address, now, floor));
+    // An address that is out of attempts locks no more accounts, and makes no more rows.
+    match &buckets.address {
+        None => batch.push(throttles::count(id, &buckets.account, now, floor)),
+        Some(address) => batch.extend([
+            throttles::count(id, address, now, floor),
+            throttles::count_unless_full(id, &buckets.account, now, floor, (address, PER_ADDRESS)),
+        ]),
     }
     let answer = context.sql(&batch, Freshness::Primary).await?;
-    let account = wait(&answer, 0, PER_ACCOUNT, now)?;
-    let address = wait(&answer, 4, PER_ADDRESS, now)?;
+    let account = Wait::of(&answer, batch.len() - 1, PER_ACCOUNT, now)?;
+    let address = if buckets.address.is_some() { Wait::of(&answer, 3, PER_ADDRESS, now)? } else { None };
     Ok(Seen {
         wait: account.max(address),
-        user: first_row(&answer, 1).map(SignInRow::from_row).transpose()?,
-        client: first_row(&answer, 2).map(ClientRow::from_row).transpose()?,
-        old_session: authorize::live_session(context, &answer, 3)?,
+        user: first_row(&answer, 0).map(SignInRow::from_row).transpose()?,
+        client: first_row(&answer, 1).map(ClientRow::from_row).transpose()?,
+        old_session: authorize::live_session(context, &answer, 2)?,
     })
 }
 
-/// Seconds to wait when counter `index` is above `most`.
-fn wait(answer: &Answer, index: usize, most: i64, now: UnixTime) -> Result<Option<i64>, Fault> {
-    let Some(row) = first_row(answer, index) else { return Ok(None) };
-    let (attempts, started_at) = (row.integer(0)?, row.time(1)?);
-    Ok((attempts > most).then(|| started_at.plus(WINDOW).since(now).clamp(1, WINDOW)))
+/// How long a person has to wait who used up the attempts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Wait {
+    seconds: i64,
+    /// Whether this attempt is the first one too many.
+    is_first: bool,
+}
+
+impl Wait {
+    /// If counter `index` is above `most`.
+    fn of(answer: &Answer, index: usize, most: i64, now: UnixTime) -> Result<Option<Self>, Fault> {
+        let Some(row) = first_row(answer, index) else { return Ok(None) };
+        let (attempts, started_at) = (row.integer(0)?, row.time(1)?);
+        let seconds = started_at.plus(WINDOW).since(now).clamp(1, WINDOW);
+        Ok((attempts > most).then_some(Self { seconds, is_first: attempts == most.saturating_add(1) }))
+    }
 }
 
 async fn record_failure<P: Platform>(

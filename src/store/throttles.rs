@@ -2,7 +2,9 @@
 
 use crate::platform::{Statement, UnixTime};
 
-const COUNT: &str = "INSERT INTO throttles (tenant_id, bucket, attempts, window_started_at) VALUES (?1, ?2, 1, ?3) \
+const COUNT: &str = "INSERT INTO throttles (tenant_id, bucket, attempts, window_started_at) \
+     SELECT ?1, ?2, 1, ?3 WHERE NOT EXISTS (SELECT 1 FROM throttles AS o \
+     WHERE o.tenant_id = ?1 AND o.bucket = ?5 AND o.attempts > ?6 AND o.window_started_at > ?4) \
      ON CONFLICT (tenant_id, bucket) DO UPDATE SET \
      attempts = CASE WHEN window_started_at <= ?4 THEN 1 ELSE attempts + 1 END, \
      window_started_at = CASE WHEN window_started_at <= ?4 THEN ?3 ELSE window_started_at END \
@@ -17,7 +19,20 @@ pub const STATEMENTS: &[&str] = &[COUNT, CLEAR, REFUND];
 /// `window_floor` is over.
 #[must_use]
 pub fn count(tenant_id: &str, bucket: &str, now: UnixTime, window_floor: UnixTime) -> Statement {
-    Statement::new(COUNT, vec![tenant_id.into(), bucket.into(), now.into(), window_floor.into()])
+    count_unless_full(tenant_id, bucket, now, window_floor, ("", 0))
+}
+
+/// As [`count`], but counts and answers nothing when the other bucket has more than so many attempts.
+#[must_use]
+pub fn count_unless_full(
+    tenant_id: &str,
+    bucket: &str,
+    now: UnixTime,
+    window_floor: UnixTime,
+    (other, most): (&str, i64),
+) -> Statement {
+    let parameters = vec![tenant_id.into(), bucket.into(), now.into(), window_floor.into(), other.into(), most.into()];
+    Statement::new(COUNT, parameters)
 }
 
 /// Forgets the attempts: the person proved to be who they are.
