@@ -27,8 +27,8 @@ pub(super) fn build(from: &Response) -> Result<web_sys::Response, JsValue> {
 }
 
 fn with_body(from: &Response) -> Result<web_sys::Response, JsValue> {
-    // The constructor refuses a body, even an empty one, for the statuses that never have one.
-    if from.body.is_empty() {
+    // The constructor refuses a body, even an empty one, for the statuses that never have one (RFC 9110 §15).
+    if from.body.is_empty() || matches!(from.status, 204 | 205 | 304) {
         return bare(from.status);
     }
     // Text gets a type of its own, which must be there to be replaced.
