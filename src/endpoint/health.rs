@@ -4,7 +4,9 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::http::Response;
-use crate::platform::{Fault, Freshness, Platform, UnixTime};
+use crate::keys::wrap;
+use crate::platform::{Fault, Freshness, Platform, Row, UnixTime};
+use crate::seal::KeyMaterial;
 use crate::store::{self, first_row, tenants};
 
 /// 2020-01-01: a clock before it is not set.
@@ -23,17 +25,20 @@ pub async fn handle<P: Platform>(context: &Context<'_, P>) -> Response {
         Err(_) => ("failing", "unknown", "unknown"),
     };
     let kv = context.kv_get("health").await;
-    let root = crate::tenants::root_secret(context).await;
+    let tenant = sql.as_ref().ok().and_then(|answer| first_row(answer, 1));
+    let root = crate::tenants::root_secret(context).await.and_then(|root| check_opens(&root, tenant));
     let root_state = match &root {
-        Ok(_) => "ok",
+        Ok(()) => "ok",
         Err(Fault::SecretMalformed(_)) => "malformed",
-        Err(_) => "missing",
+        Err(Fault::SecretMissing(_)) => "missing",
+        Err(_) => "wrong",
     };
     let clock = check_clock(context.now());
     let clock_state = if clock.is_ok() { "ok" } else { "wrong" };
-    let first_fault = [sql.err(), kv.as_ref().err().cloned(), root.err(), clock.err()].into_iter().flatten().next();
+    let faults = [sql.as_ref().err(), kv.as_ref().err(), root.as_ref().err(), clock.as_ref().err()];
+    let first_fault = faults.into_iter().flatten().next();
     if let Some(fault) = first_fault {
-        context.note(&fault.into());
+        context.note(&fault.clone().into());
     }
     let healthy = [sql_state, schema, if kv.is_ok() { "ok" } else { "failing" }, root_state, clock_state]
         .iter()
@@ -48,6 +53,12 @@ pub async fn handle<P: Platform>(context: &Context<'_, P>) -> Response {
         "tenants": any_tenant,
     });
     Response::json(if healthy { 200 } else { 503 }, &body)
+}
+
+/// A well-formed root secret may still not be the one that this deployment's tenants were made under; any of them tells.
+fn check_opens(root: &KeyMaterial, tenant: Option<&Row>) -> Result<(), Fault> {
+    let Some(row) = tenant else { return Ok(()) };
+    wrap::unwrap_master(root, &row.text(0)?, &row.text(1)?).map(drop)
 }
 
 /// Nothing that we sign or expire would be right under a clock that is not set.

@@ -11,7 +11,7 @@ const BY_ID: &str = "SELECT id, issuer, locator, name, registration, wrapped_mas
      FROM tenants WHERE id = ?1";
 const PAGE: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at \
      FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2";
-const ANY: &str = "SELECT id FROM tenants LIMIT 1";
+const ANY: &str = "SELECT id, wrapped_master FROM tenants LIMIT 1";
 const INSERT: &str = "INSERT INTO tenants \
      (id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, NULL) ON CONFLICT DO NOTHING RETURNING id";
@@ -108,7 +108,7 @@ pub fn loaded(answer: &crate::platform::Answer) -> Result<Option<TenantWithKeys>
     Ok(Some(TenantWithKeys { tenant, keys }))
 }
 
-/// The schema's version, and whether there is any tenant at all (for set-up and health).
+/// The schema's version, and some tenant if there is any (for set-up and health).
 #[must_use]
 pub fn survey() -> [Statement; 2] {
     [Statement::new(SCHEMA, vec![]), Statement::new(ANY, vec![])]
