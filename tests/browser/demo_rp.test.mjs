@@ -14,7 +14,9 @@ for (const host of HOSTS) {
     let browser;
     let receiver;
     before(async () => {
-      [op, browser, receiver] = await Promise.all([startHost({ host, demo: true }), launch(), startReceiver()]);
+      receiver = await startReceiver();
+      op = await startHost({ host, demo: true });
+      browser = await launch();
     });
     after(() => Promise.all([op?.stop(), browser?.close(), receiver?.stop()]));
 

@@ -19,7 +19,8 @@ for (const host of HOSTS) {
     before(async () => {
       sites = await startSites(["op.test", "rp.test", "www.third.test", "evil.test"]);
       const args = ["--demo-rp-url", "https://rp.test"];
-      [op, browser] = await Promise.all([startHost({ host, demo: true, issuer: ISSUER, args }), launch(sites.flags)]);
+      op = await startHost({ host, demo: true, issuer: ISSUER, args });
+      browser = await launch(sites.flags);
       sites.proxy("op.test", op.port);
       sites.proxy("rp.test", op.port + 1);
     });
