@@ -9,14 +9,19 @@ export class Browser {
   /** Cookies by name. Real browsers keep those of all ports of one host together too. */
   cookies = new Map();
   #secrets;
+  #headers;
 
-  /** @param {Set<string>} secrets takes what this browser is trusted with, so that logs can be searched for it */
-  constructor(secrets = new Set()) {
+  /**
+   * @param {Set<string>} secrets takes what this browser is trusted with, so that logs can be searched for it
+   * @param {object} headers what it, or a proxy between, sends with every request
+   */
+  constructor(secrets = new Set(), headers = {}) {
     this.#secrets = secrets;
+    this.#headers = headers;
   }
 
-  open(url, options) {
-    return this.#request(url, { method: "GET", ...options });
+  open(url) {
+    return this.#request(url, { method: "GET" });
   }
 
   /** Sends `fields` as a page of another site would. */
@@ -35,18 +40,18 @@ export class Browser {
 
   /** Another browser that has the same cookies from now on. */
   copy() {
-    const other = new Browser(this.#secrets);
+    const other = new Browser(this.#secrets, this.#headers);
     other.cookies = new Map(this.cookies);
     return other;
   }
 
-  async #request(url, { method, body, headers = {} }) {
+  async #request(url, { method, body }) {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const response = await fetch(url, {
       method,
       body,
       redirect: "manual",
-      headers: { accept: PAGES, ...(cookie && { cookie }), ...headers },
+      headers: { accept: PAGES, ...(cookie && { cookie }), ...this.#headers },
     });
     const page = new Page(String(url), response, await response.text());
     for (const { name, value, attributes } of page.setCookies) {

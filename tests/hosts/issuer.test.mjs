@@ -7,6 +7,7 @@ import { HOSTS, startHost } from "./host.mjs";
 import { requests } from "./requests.mjs";
 import { atMostOnce } from "./suite/at_most_once.mjs";
 import { flow } from "./suite/flow.mjs";
+import { guessing } from "./suite/guessing.mjs";
 import { instances } from "./suite/instances.mjs";
 import { log } from "./suite/log.mjs";
 import { management } from "./suite/management.mjs";
@@ -51,4 +52,9 @@ describe("all hosts give the same answer to", () => {
   }
 });
 
-for (const target of targets) describe(`at the end, on ${target.host},`, () => log(target));
+for (const target of targets) {
+  describe(`at the end, on ${target.host},`, () => {
+    guessing(target);
+    log(target);
+  });
+}

@@ -42,8 +42,8 @@ export class Target {
     return { username, password };
   }
 
-  browser() {
-    return new Browser(this.secrets);
+  browser(headers) {
+    return new Browser(this.secrets, headers);
   }
 
   /** The demo's confidential client, or another one. */

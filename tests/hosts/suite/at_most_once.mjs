@@ -22,7 +22,7 @@ export function atMostOnce(target) {
         const answers = await many(bases, (base) => rp.redeem(request, code, { base }));
         const winners = answers.filter(({ status }) => status === 200);
         assert.equal(winners.length, 1, statuses(answers));
-        for (const answer of answers.filter(({ status }) => status !== 200)) assertError(answer, 400, "invalid_grant");
+        for (const loser of answers.filter(({ status }) => status !== 200)) assertError(loser, 400, "invalid_grant");
         for (const base of bases) await rp.assertDead(winners[0].body, { base });
         assertError(await rp.redeem(request, code), 400, "invalid_grant");
       });

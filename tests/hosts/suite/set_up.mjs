@@ -18,6 +18,7 @@ const ADMINISTRATOR = { username: "root", password: "correct horse battery", ema
 export function setUp(op, made) {
   describe("set-up", () => {
     const ticket = new URL(op.setupLink).searchParams.get("ticket");
+    let operator;
 
     test("before it, the deployment is healthy and no issuer answers", async () => {
       const health = await fetch(`${op.base}/health`);
@@ -59,7 +60,8 @@ export function setUp(op, made) {
       assert.deepEqual([winners.length, losers.length], [1, 9], JSON.stringify(count(answers)));
       const winner = await winners[0].json();
       assert.equal(winner.issuer, op.issuer);
-      made(winner);
+      operator = winner;
+      made(operator);
       assert.equal((await fetch(`${op.base}/jwks`)).status, 200);
       const tenants = await new Target(op, winner).managed(200, "GET", "tenants");
       assert.deepEqual(tenants.tenants.map(({ id }) => id), [winner.tenant_id]);
@@ -71,6 +73,12 @@ export function setUp(op, made) {
         assert.deepEqual([page.status, page.hasForm], [409, false]);
         assert.equal((await post(dead)).status, 409);
       }
+    });
+
+    test("neither the ticket, nor the password, nor the operator's secret is in the log", () => {
+      assert.ok(op.logLines().some(({ endpoint, status }) => endpoint === "setup" && status === 201));
+      const served = op.logs().split(/^ready .*$/m).at(-1);
+      for (const secret of [ticket, ADMINISTRATOR.password, operator.client_secret]) assert.ok(!served.includes(secret));
     });
 
     function mint(environment = {}) {
