@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::context::Context;
-use crate::error::{Error, Refusal, Told};
+use crate::error::{Error, Refusal};
 use crate::http::{Method, Request, Response};
 use crate::oauth::client_metadata::ClientMetadata;
 use crate::oauth::form::Form;
@@ -44,10 +44,23 @@ pub async fn handle<P: Platform>(context: &Context<'_, P>, request: &Request) ->
         Ok(done) if request.wants_html() => Ok(done.page()), // 7
         Ok(done) => Ok(done.json()),
         Err(Error::Refused(refusal)) if request.wants_html() && refusal != Refusal::AlreadySetUp => {
-            let Told { text, .. } = refusal.told();
-            Ok(page(&form, &issuer, 422, Some(&text)))
+            Ok(page(&form, &issuer, 422, Some(&in_words_of_the_form(&refusal))))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// What is wrong with what a person typed, who sees labels and not parameters.
+fn in_words_of_the_form(refusal: &Refusal) -> String {
+    let label = |name: &'static str| match name {
+        "issuer_name" => "display name",
+        "email" => "email address",
+        other => other,
+    };
+    match refusal {
+        Refusal::MalformedParameter { name, why } => format!("The {} {why}.", label(name)),
+        Refusal::MissingParameter(name) => format!("The {} is missing.", label(name)),
+        other => other.told().text,
     }
 }
 
@@ -116,7 +129,7 @@ async fn set_up<P: Platform>(
     }
     let email = form.value("email");
     if email.is_some_and(|email| email.len() > 254 || !email.contains('@') || email.contains(char::is_whitespace)) {
-        return Err(Refusal::MalformedParameter { name: "email", why: "is not an e-mail address" }.into());
+        return Err(Refusal::MalformedParameter { name: "email", why: "has to look like name@example.com" }.into());
     }
     let registration =
         if form.value("registration") == Some("open") { Registration::Open } else { Registration::Closed };
@@ -127,11 +140,17 @@ async fn set_up<P: Platform>(
     let client = operator_client(context, &client_secret);
     let mut batch = vec![tenants::insert_first(&made.tenant)];
     batch.extend(contents(context, &made, &user, &password_hash, &client, ticket));
-    let answer = context.sql(&batch, Freshness::Primary).await?; // 6
-    if first_row(&answer, 0).is_none() {
+    let made_at = batch.len();
+    batch.push(tenants::by_id(&made.tenant.id));
+    let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 6
+    // The row is there also when the first answer was lost. Without its secret nobody could manage what was set up.
+    if first_row(&answer, made_at).is_none() {
         return Err(Refusal::AlreadySetUp.into());
     }
-    crate::tenants::read(context, &issuer.locator).await?;
+    // So a copy that cannot be made now must not keep the secret back either; the first request makes one.
+    if let Err(Error::Broken(fault)) = crate::tenants::read(context, &issuer.locator).await {
+        context.platform.log(&json!({"level": "warn", "copy_not_made": fault.to_string()}).to_string());
+    }
     Ok(Done {
         issuer: issuer.clone(),
         tenant_id: made.tenant.id,
