@@ -1,7 +1,7 @@
 //! HTML responses: their headers, and the page for each refusal and fault.
 
 use crate::context::Context;
-use crate::error::{Error, Told};
+use crate::error::{Error, Refusal, Told};
 use crate::http::Response;
 use crate::oauth::client_metadata::ClientMetadata;
 use crate::platform::Platform;
@@ -59,8 +59,9 @@ pub fn error<P: Platform>(context: &Context<'_, P>, tenant: Option<&Tenant>, err
                 status,
                 ui::error(&ErrorPage {
                     site,
-                    title: title(code),
+                    title: title(refusal, code),
                     text: &text,
+                    advice: (!is_about_set_up(refusal)).then_some(ErrorPage::START_AGAIN),
                     code: Some(code),
                     request_id: &context.request_id,
                 }),
@@ -73,6 +74,7 @@ pub fn error<P: Platform>(context: &Context<'_, P>, tenant: Option<&Tenant>, err
                 title: "This is not working right now",
                 text: "The sign-in service has a problem of its own. Please try again in a minute; \
                        the operator finds more in the log under the number below.",
+                advice: Some(ErrorPage::START_AGAIN),
                 code: Some("temporarily_unavailable"),
                 request_id: &context.request_id,
             }),
@@ -81,8 +83,14 @@ pub fn error<P: Platform>(context: &Context<'_, P>, tenant: Option<&Tenant>, err
     }
 }
 
-fn title(code: &str) -> &'static str {
+/// Whether the person is the operator, whom no app led here and who is told what to do.
+fn is_about_set_up(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::TicketInvalid | Refusal::TicketExpired | Refusal::AlreadySetUp)
+}
+
+fn title(refusal: &Refusal, code: &str) -> &'static str {
     match code {
+        _ if is_about_set_up(refusal) => "This set-up link does not work",
         "invalid_client" | "unauthorized_client" => "This application is not known here",
         "access_denied" => "This is not allowed",
         _ => "This request cannot be served",

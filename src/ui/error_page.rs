@@ -11,9 +11,16 @@ pub struct ErrorPage<'a> {
     pub title: &'a str,
     /// What happened, for the person, in a sentence or two.
     pub text: &'a str,
-    /// The specification's error code, for whoever is asked for help. With one, the page takes it that an app led here.
+    /// What the person can do now, if `text` does not say it.
+    pub advice: Option<&'a str>,
+    /// The specification's error code, for whoever is asked for help.
     pub code: Option<&'a str>,
     pub request_id: &'a str,
+}
+
+impl ErrorPage<'_> {
+    /// Advice to those whom an app led here.
+    pub const START_AGAIN: &'static str = "Go back to the app that you came from and start again.";
 }
 
 #[must_use]
@@ -29,6 +36,7 @@ pub fn not_found(site: Option<Site>, request_id: &str) -> String {
         site,
         title: "There is nothing here",
         text: "No page has this address. If you typed it, check the spelling; if a link brought you here, the link is wrong.",
+        advice: Some("Go back to the page that you came from."),
         code: None,
         request_id,
     })
@@ -52,6 +60,7 @@ mod tests {
             site: Some(SITE),
             title: "This sign-in link does not work",
             text: "The app asked to send you back to an address that it has not registered.",
+            advice: Some(ErrorPage::START_AGAIN),
             code: Some("invalid_request"),
             request_id: "7Q4M-K2ZD",
         };
@@ -76,6 +85,7 @@ mod tests {
                 site: Some(hostile::site(value)),
                 title: value,
                 text: value,
+                advice: Some(value),
                 code: Some(value),
                 request_id: value,
             })

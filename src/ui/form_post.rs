@@ -23,6 +23,7 @@ pub fn form_post(page: &FormPost) -> String {
         site: Some(page.site),
         title: "We cannot send you back",
         text: "The app asked for an answer by form at an address that takes no forms.",
+        advice: Some(ErrorPage::START_AGAIN),
         code: Some("invalid_request"),
         request_id: "",
     })
