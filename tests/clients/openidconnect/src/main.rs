@@ -16,7 +16,7 @@ use openidconnect::{
     ClientName, CsrfToken, LogoutRequest, Nonce, OAuth2TokenResponse, PostLogoutRedirectUrl, RedirectUrl,
     TokenIntrospectionResponse, TokenResponse,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::deployment::Deployment;
 use crate::party::{Party, SignedIn};
@@ -25,7 +25,9 @@ type Behaviour = fn(&Deployment) -> Result<()>;
 
 const BEHAVIOURS: [(&str, Behaviour); 9] = [
     ("discovery is accepted, with the endpoints that extensions add", discovery),
-    ("a confidential client signs a person in, with PKCE and a verified ID token", |demo| signs_in(&demo.confidential()?)),
+    ("a confidential client signs a person in, with PKCE and a verified ID token", |demo| {
+        signs_in(&demo.confidential()?)
+    }),
     ("a public client signs a person in, with PKCE and a verified ID token", |demo| signs_in(&demo.public()?)),
     ("UserInfo has the person's claims in their types", userinfo),
     ("a confidential client refreshes", |demo| refreshes(&demo.confidential()?)),
@@ -96,13 +98,17 @@ fn refreshes(party: &Party<'_>) -> Result<()> {
     let signed_in = party.sign_in(None)?;
     let token = signed_in.tokens.refresh_token().context("no refresh token")?;
     let refreshed = party.client.exchange_refresh_token(token)?.request(&http::call)?;
-    ensure!(refreshed.refresh_token().is_some_and(|new| new.secret() != token.secret()), "the refresh token did not change");
+    ensure!(
+        refreshed.refresh_token().is_some_and(|new| new.secret() != token.secret()),
+        "the refresh token did not change"
+    );
     let verifier = party.client.id_token_verifier();
     // Core §12.2: a refreshed ID token should have no nonce.
-    let claims = refreshed.id_token().context("no ID token")?.claims(&verifier, |nonce: Option<&Nonce>| match nonce {
-        None => Ok(()),
-        Some(_) => Err("a nonce again".to_owned()),
-    })?;
+    let claims =
+        refreshed.id_token().context("no ID token")?.claims(&verifier, |nonce: Option<&Nonce>| match nonce {
+            None => Ok(()),
+            Some(_) => Err("a nonce again".to_owned()),
+        })?;
     ensure!(claims.subject() == signed_in.claims.subject(), "another subject");
     ensure!(claims.auth_time() == signed_in.claims.auth_time(), "another auth_time");
     Ok(())
@@ -145,7 +151,7 @@ fn registers(demo: &Deployment) -> Result<()> {
         "client_name": "Changed",
     });
     let updated = http::json("PUT", &address, token, Some(&change))?;
-    ensure!(updated.status == 200 && updated.body["client_name"] == Value::from("Changed"), "update {updated:?}");
+    ensure!(updated.status == 200 && updated.body["client_name"] == "Changed", "update {updated:?}");
     ensure!(http::json("DELETE", &address, token, None)?.status == 204, "delete");
     ensure!(http::json("GET", &address, token, None)?.status == 401, "still there");
     Ok(())
@@ -154,7 +160,8 @@ fn registers(demo: &Deployment) -> Result<()> {
 fn signs_out(demo: &Deployment) -> Result<()> {
     let party = demo.confidential()?;
     let signed_in = party.sign_in(Some("signs-out"))?;
-    let endpoint = demo.metadata.additional_metadata().end_session_endpoint.clone().context("no end_session endpoint")?;
+    let endpoint =
+        demo.metadata.additional_metadata().end_session_endpoint.clone().context("no end_session endpoint")?;
     let state = CsrfToken::new_random();
     let to = LogoutRequest::from(endpoint)
         .set_id_token_hint(signed_in.tokens.id_token().context("no ID token")?)

@@ -1,7 +1,9 @@
 //! A relying party.
 
 use anyhow::{Context, Result, bail, ensure};
-use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreIdTokenClaims, CoreRevocableToken, CoreTokenResponse};
+use openidconnect::core::{
+    CoreAuthPrompt, CoreAuthenticationFlow, CoreClient, CoreIdTokenClaims, CoreRevocableToken, CoreTokenResponse,
+};
 use openidconnect::url::Url;
 use openidconnect::{
     AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet,
