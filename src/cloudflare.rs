@@ -3,9 +3,9 @@
 //! In scope: the `fetch` event, the D1 binding `DB`, the KV binding `KV`, secrets and variables, WebCrypto. Nothing outside
 //! this module names the crate `worker`, or JavaScript.
 //!
-//! Rules of this host: a panic resets the isolate under every request in flight, so nothing
-//! here unwraps what a request or a binding carries; and a future belongs to the request that made it, so what is shared
-//! between requests ([`crate::Isolate`], imported keys) is data, never something to wait for.
+//! Rules of this host: a panic resets the isolate under every request in flight, so nothing here unwraps what a request or a
+//! binding carries; and a future belongs to the request that made it, so what is shared between requests
+//! ([`crate::Isolate`], imported keys) is data, never something to wait for.
 
 mod crypto;
 mod deadline;
