@@ -49,12 +49,17 @@ pub fn prerequisites(steps: &mut Steps, hosts: &[Host]) -> Result<()> {
 pub fn build(steps: &mut Steps, host: Host) -> Result<()> {
     match host {
         Host::Cloudflare => {
-            steps.step("npm packages: wrangler, workerd, esbuild, binaryen", tools::npm_packages)?;
-            steps.step("Worker tools: worker-build, wasm-bindgen", tools::worker_tools)?;
+            worker_prerequisites(steps)?;
             steps.step("The Worker: build/index.js", worker)
         }
         Host::Spin => steps.step("The Spin component: target/wasm32-wasip2/release/vedette.wasm", component),
     }
+}
+
+/// Two steps: what only the Worker's build needs.
+pub fn worker_prerequisites(steps: &mut Steps) -> Result<()> {
+    steps.step("npm packages: wrangler, workerd, esbuild, binaryen", tools::npm_packages)?;
+    steps.step("Worker tools: worker-build, wasm-bindgen", tools::worker_tools)
 }
 
 fn worker() -> Result<String> {
@@ -65,12 +70,17 @@ fn worker() -> Result<String> {
         worker_build_environment(&mut command)?;
         process::run("worker-build", &command, Output::Stderr)
     })?;
+    Ok(format!("{outcome}, {}", weigh()?))
+}
+
+/// The Worker's weight in words, or an error when it is too much.
+pub fn weigh() -> Result<String> {
     let size = bundle_size()?;
-    let kilobytes = size as f64 / 1000.0;
+    let (kilobytes, limit) = (size as f64 / 1000.0, BUNDLE_LIMIT / 1000);
     if size > BUNDLE_LIMIT {
-        bail!("the Worker weighs {kilobytes:.1} KB gzipped and may weigh {} KB", BUNDLE_LIMIT / 1000);
+        bail!("the Worker weighs {kilobytes:.1} KB gzipped and may weigh {limit} KB");
     }
-    Ok(format!("{outcome}, {kilobytes:.1} KB gzipped of at most {} KB", BUNDLE_LIMIT / 1000))
+    Ok(format!("{kilobytes:.1} KB gzipped of at most {limit} KB"))
 }
 
 /// worker-build would fetch these three programs by itself; npm and the cache have them already.
