@@ -34,12 +34,7 @@ impl Running {
 
     /// For measurements: what the host prints goes to a file. The log lines of requests are written there by Spin and dropped
     /// behind workerd, whose Node tools would otherwise take as much CPU time as the Worker.
-    pub fn start_logging_to(
-        options: &DevOptions,
-        state: &State,
-        issuer: &str,
-        log: Option<&Path>,
-    ) -> Result<Running> {
+    pub fn start_logging_to(options: &DevOptions, state: &State, issuer: &str, log: Option<&Path>) -> Result<Running> {
         let variables = variables(options, state, issuer)?;
         let mut running = Running { issuer: issuer.to_owned(), tasks: Vec::new(), ports: options.ports().collect() };
         match options.host {

@@ -351,7 +351,8 @@ impl Driver<'_> {
             let codes = self.target.codes(count as usize)?;
             *supply.lock() = codes.iter().map(|code| self.target.redemption(code)).collect();
         }
-        load::drive(&mut self.lanes, self.target.server, length).with_context(|| format!("loading {}", self.target.name))
+        load::drive(&mut self.lanes, self.target.server, length)
+            .with_context(|| format!("loading {}", self.target.name))
     }
 }
 
