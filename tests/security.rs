@@ -197,3 +197,27 @@ fn an_address_that_is_out_of_attempts_locks_no_account_and_fills_no_table() {
     let call = browser.submission(&page, &[("username", "alice"), ("password", &alice.password)]);
     assert_eq!(browser.send(call.at_address("198.51.100.7")).status, 200);
 }
+#[test]
+fn a_program_on_the_device_does_not_get_what_was_allowed_to_another() {
+    let deployment = Deployment::new();
+    let alice = deployment.user("alice");
+    let answers = |method: &str, redirect_uri: &str| {
+        let client = deployment.client_with(json!({
+            "token_endpoint_auth_method": method,
+            "application_type": "native",
+            "redirect_uris": [redirect_uri],
+        }));
+        let browser = Browser::new(&deployment);
+        let ask = client.ask().with_challenge();
+        let _ = browser.complete(&ask, &alice);
+        let again = browser.ask(&ask);
+        let silent = browser.ask(&ask.with("prompt", "none"));
+        (again.status, silent.query().remove("error"))
+    };
+    let asked = (200, Some("consent_required".to_owned()));
+    assert_eq!(answers("none", "http://127.0.0.1:49152/cb"), asked);
+    assert_eq!(answers("none", "com.example.app:/cb"), asked);
+    // Only the client itself can use these.
+    assert_eq!(answers("none", "https://app.example/cb"), (303, None));
+    assert_eq!(answers("client_secret_basic", "http://127.0.0.1:49152/cb"), (303, None));
+}

@@ -66,7 +66,8 @@ fn proceed<P: Platform>(
     let request = AuthorizationRequest::parse(asked.form, asked.addressee.clone(), client, hinted_sub)?; // 4
     interaction::check_size(&request)?;
     let now = context.now();
-    let situation = Situation { request: &request, pending_id: None, session, consented, consent_answered: false, now };
+    let situation =
+        Situation { request: &request, client, pending_id: None, session, consented, consent_answered: false, now };
     let step = interaction::next_step(&situation); // 5
     if request.prompt.none {
         interaction::check_silent(&step)?;

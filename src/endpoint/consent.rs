@@ -46,6 +46,7 @@ pub async fn handle<P: Platform>(
     let was_asked = session.as_ref().is_some_and(|session| pending.asked.as_ref() == Some(&session.user_id));
     let situation = Situation {
         request: &pending.request,
+        client: &client.metadata,
         pending_id: was_asked.then_some(&pending.id),
         session: session.as_ref(),
         consented: &consented,

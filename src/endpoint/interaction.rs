@@ -35,6 +35,7 @@ pub enum Step {
 /// What is known when a step is decided.
 pub struct Situation<'a> {
     pub request: &'a AuthorizationRequest,
+    pub client: &'a ClientMetadata,
     /// Id of the pending request, once there is one: a sign-in counts as fresh only for the request that it answered.
     pub pending_id: Option<&'a str>,
     /// A live session.
@@ -49,7 +50,7 @@ pub struct Situation<'a> {
 /// OpenID Connect Core §3.1.2.3 and §3.1.2.4.
 #[must_use]
 pub fn next_step(situation: &Situation<'_>) -> Step {
-    let Situation { request, pending_id, session, consented, consent_answered, now } = situation;
+    let Situation { request, client, pending_id, session, consented, consent_answered, now } = situation;
     let Some(session) = session else { return Step::SignIn };
     // A sign-in for this very request is as fresh as it can be, however long the person then reads the consent page.
     let is_fresh = pending_id.is_some_and(|id| id == session.answered_request);
@@ -61,7 +62,11 @@ pub fn next_step(situation: &Situation<'_>) -> Step {
     }
     let items = consent_items(&Scope::stored(&request.scope), &request.claims);
     let allowed = items.iter().all(|item| consented.contains(item));
-    if !consent_answered && (request.prompt.consent || !allowed) { Step::Consent } else { Step::Answer }
+    // RFC 8252 §8.6: any program on the device can pose as a client without a secret that is not reached by https. What was
+    // allowed to one of them was not allowed to the next.
+    let is_assured = !client.is_public() || request.addressee.redirect_uri.as_str().starts_with("https://");
+    let has_to_be_asked = request.prompt.consent || !allowed || !is_assured;
+    if !consent_answered && has_to_be_asked { Step::Consent } else { Step::Answer }
 }
 
 /// With `prompt=none` nobody is asked; the client learns why it got nothing.

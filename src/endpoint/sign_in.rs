@@ -72,6 +72,7 @@ pub async fn handle<P: Platform>(
     let begun = begin_session(context, tenant, user, &pending, &buckets, seen.old_session.as_ref()).await?; // 5
     let situation = Situation {
         request: &pending.request,
+        client: &client.metadata,
         pending_id: Some(&pending.id),
         session: Some(&begun.session),
         consented: &begun.consented,
