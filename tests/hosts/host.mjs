@@ -23,8 +23,13 @@ export const xtask = process.env.VEDETTE_XTASK ?? join(root, "target/debug/xtask
 const START_LIMIT = 180_000;
 const STOP_LIMIT = 30_000;
 
+// What a test that failed or was cut short has left behind.
 const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+const ownStates = new Set();
+process.on("exit", () => {
+  running.forEach((child) => child.kill("SIGKILL"));
+  ownStates.forEach((state) => rmSync(state, { recursive: true, force: true }));
+});
 
 /**
  * @param {object} options
@@ -39,6 +44,7 @@ process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 export async function startHost({ host, state, port, demo = true, issuer, instances = 1, args = [] }) {
   const ownState = state === undefined;
   state ??= mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "vedette-test-"));
+  if (ownState) ownStates.add(state);
   port ??= await freePorts(2 * instances);
   const command = ["dev", "--no-build", "--host", host, "--port", String(port), "--state", state];
   if (demo) command.push("--demo");
