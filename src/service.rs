@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::configuration::Surface;
 use crate::context::Context;
@@ -205,12 +206,14 @@ fn finish<P: Platform>(
     endpoint: Option<&Endpoint>,
     response: &mut Response,
 ) {
+    let is_error = response.status >= 400;
     let mut add = |name: &'static str, value: &str| response.headers.push((name, value.to_owned()));
     add("x-content-type-options", "nosniff");
     add("x-request-id", &context.request_id);
     if endpoint.is_some_and(Endpoint::is_open_to_scripts) {
         add("access-control-allow-origin", "*");
-        if request.method != Method::Options {
+        // What a script may need to report a failure.
+        if is_error {
             add("access-control-expose-headers", "www-authenticate, x-request-id");
         }
     }
@@ -220,34 +223,47 @@ fn finish<P: Platform>(
 }
 
 /// One JSON line a request. Nothing that a client or person sent is in it, except what names an endpoint.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    level: &'static str,
+    time: i64,
+    request_id: &'a str,
+    tenant: Option<&'a str>,
+    endpoint: &'static str,
+    method: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    sql: u32,
+    kv: u32,
+}
+
 fn log_line<P: Platform>(
     context: &Context<'_, P>,
     request: &Request,
     endpoint: Option<&Endpoint>,
     status: u16,
 ) -> String {
-    let mut line = Map::new();
-    let mut set = |name: &str, value: Value| line.insert(name.to_owned(), value);
-    let trouble = context.trouble.borrow();
-    set(
-        "level",
-        json!(match &*trouble {
-            Some(Error::Broken(_)) => "error",
-            _ => "info",
-        }),
-    );
-    set("time", json!(context.now().0));
-    set("request_id", json!(context.request_id));
-    set("tenant", json!(*context.tenant_id.borrow()));
-    set("endpoint", json!(endpoint.map_or("unknown", Endpoint::name)));
-    set("method", json!(request.method.as_str()));
-    set("status", json!(status));
-    match &*trouble {
-        Some(Error::Refused(refusal)) => set("refusal", json!(refusal.told().reason)),
-        Some(Error::Broken(fault)) => set("fault", json!(fault.to_string())),
-        None => None,
+    let (level, refusal, fault) = match &*context.trouble.borrow() {
+        Some(Error::Refused(refusal)) => ("info", Some(refusal.told().reason), None),
+        Some(Error::Broken(fault)) => ("error", None, Some(fault.to_string())),
+        None => ("info", None, None),
     };
-    set("sql", json!(context.spent.sql.get()));
-    set("kv", json!(context.spent.kv.get()));
-    Value::Object(line).to_string()
+    let tenant_id = context.tenant_id.borrow();
+    let line = LogLine {
+        level,
+        time: context.now().0,
+        request_id: &context.request_id,
+        tenant: tenant_id.as_deref(),
+        endpoint: endpoint.map_or("unknown", Endpoint::name),
+        method: request.method.as_str(),
+        status,
+        refusal,
+        fault,
+        sql: context.spent.sql.get(),
+        kv: context.spent.kv.get(),
+    };
+    serde_json::to_string(&line).unwrap_or_default()
 }
