@@ -3,11 +3,13 @@
 
 use std::rc::Rc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::keys::mint;
 use crate::platform::{Alg, Fault, Freshness, Platform, SecretName, UnixTime};
-use crate::seal::KeyMaterial;
+use crate::seal::{KeyMaterial, Sealer};
 use crate::store::tenants::{self, TenantWithKeys};
 use crate::tenant::Tenant;
 
@@ -18,7 +20,9 @@ pub const COPY_BOUND: i64 = 60;
 pub const LONGEST_LOCATOR: usize = 400;
 
 /// Format of the KV value; a value of another format is ignored and written anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+const COPY: &str = "tenant-copy";
 
 /// The KV value of a tenant (`kv-schema/tenant.schema.json`).
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -26,8 +30,29 @@ pub struct TenantCopy {
     pub format: u32,
     /// When SQL was read, seconds since 1970.
     pub read_at: UnixTime,
+    /// A digest of all the rest, sealed. The public keys stand in clear, and whoever can write to KV but not to SQL would have
+    /// the world verify by his own.
+    pub seal: String,
     #[serde(flatten)]
     pub data: TenantWithKeys,
+}
+
+impl TenantCopy {
+    fn new(root: &KeyMaterial, data: TenantWithKeys, read_at: UnixTime, nonce: [u8; 24]) -> Self {
+        let seal = Sealer::new(root, &data.tenant.id).seal_bytes(COPY, &digest(&data, read_at), nonce);
+        Self { format: FORMAT, read_at, seal, data }
+    }
+
+    /// Whether it is as it was made.
+    fn is_whole(&self, root: &KeyMaterial) -> bool {
+        let sealed = Sealer::new(root, &self.data.tenant.id).open_bytes(COPY, &self.seal);
+        sealed.is_some_and(|sealed| sealed == digest(&self.data, self.read_at))
+    }
+}
+
+fn digest(data: &TenantWithKeys, read_at: UnixTime) -> Vec<u8> {
+    // Our own types always serialise; a failure would only make two copies look the same that cannot be read either.
+    Sha256::digest(serde_json::to_vec(&(FORMAT, read_at, data)).unwrap_or_default()).to_vec()
 }
 
 /// KV key of a tenant's copy.
@@ -87,7 +112,10 @@ async fn fresh_copy<P: Platform>(context: &Context<'_, P>, locator: &str) -> Res
         return Ok(None);
     }
     let root = root_secret(context).await?;
-    // A copy that does not open (another root secret, damage) is ignored like an old one; SQL decides.
+    // A copy that does not open (another root secret, damage, somebody else's) is ignored like an old one; SQL decides.
+    if !copy.is_whole(&root) {
+        return Ok(None);
+    }
     let Ok(tenant) = Tenant::new(copy.data, copy.read_at, &root).map(Rc::new) else { return Ok(None) };
     context.isolate.keep_tenant(&tenant);
     Ok(Some(tenant))
@@ -104,7 +132,7 @@ pub async fn read<P: Platform>(context: &Context<'_, P>, locator: &str) -> Resul
     let root = root_secret(context).await?;
     let tenant = Rc::new(Tenant::new(data.clone(), now, &root)?);
     context.isolate.keep_tenant(&tenant);
-    put_copy(context, TenantCopy { format: FORMAT, read_at: now, data });
+    put_copy(context, TenantCopy::new(&root, data, now, context.random()));
     Ok(Some(tenant))
 }
 

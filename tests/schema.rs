@@ -213,7 +213,8 @@ fn what_flows_leave_in_kv_is_what_its_schema_says() {
     // The schema says no to what is not such a value.
     let good: Value = serde_json::from_slice(&values["tenant/id.example.com"]).unwrap();
     for (pointer, wrong) in [
-        ("/format", json!(2)),
+        ("/format", json!(1)),
+        ("/seal", json!("of nobody")),
         ("/read_at", json!("now")),
         ("/tenant/registration", json!("perhaps")),
         ("/tenant/wrapped_master", json!("a master in clear")),

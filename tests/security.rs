@@ -6,6 +6,7 @@ mod support;
 use serde_json::json;
 use vedette::http::Method;
 use vedette::memory::interleave;
+use vedette::tenants::kv_key;
 
 use support::{Answer, Browser, Deployment, Page, metadata};
 
@@ -220,4 +221,29 @@ fn a_program_on_the_device_does_not_get_what_was_allowed_to_another() {
     // Only the client itself can use these.
     assert_eq!(answers("none", "https://app.example/cb"), (303, None));
     assert_eq!(answers("client_secret_basic", "http://127.0.0.1:49152/cb"), (303, None));
+}
+#[test]
+fn whoever_can_write_to_kv_cannot_change_a_tenant_unseen() {
+    let deployment = Deployment::new();
+    let key = kv_key("id.example.com");
+    let keys = |deployment: &Deployment| deployment.send(deployment.get("/jwks")).expect(200);
+    let good = deployment.world.with_kv(|kv| kv[&key].clone());
+    let published = keys(&deployment);
+    let change = |path: &str, value: serde_json::Value| {
+        let mut copy: serde_json::Value = serde_json::from_slice(&good).unwrap();
+        *copy.pointer_mut(path).expect("a member") = value;
+        deployment.world.with_kv(|kv| kv.insert(key.clone(), copy.to_string().into_bytes()));
+        deployment.other_isolate()
+    };
+    let own = json!({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "kid": "mine", "alg": "ES256", "use": "sig"});
+    assert_eq!(keys(&change("/keys/0/public_jwk", json!(own.to_string()))), published);
+    assert_eq!(keys(&change("/keys/0/revoked_at", json!(1))), published);
+    let disabled = change("/tenant/disabled_at", json!(1));
+    assert_eq!(keys(&disabled), published);
+    // Nor can an old copy be made a fresh one.
+    deployment.world.advance(300);
+    let later = change("/read_at", json!(deployment.world.now().0));
+    deployment.world.reset_counts();
+    keys(&later);
+    assert_eq!(deployment.world.counts().sql_batches, 1);
 }
