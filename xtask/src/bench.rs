@@ -100,7 +100,10 @@ fn measure(host: Host, options: &Options, scratch: &Scratch) -> Result<HostRepor
     if host == Host::Cloudflare {
         storage::migrate(&state)?;
     }
-    let running = Running::start_logging_to(&dev, &state, &issuer, Some(&log))?;
+    let running = Running::start_logging_to(&dev, &state, &issuer, Some(&log)).map_err(|error| match tail(&log) {
+        Some(said) => error.context(format!("{} said:\n{said}", host.name())),
+        None => error,
+    })?;
     demo::set_up(&dev, &state, &running)?;
     let vedette = Target::vedette(dev.port, &directory, options.connections)?;
 
@@ -175,6 +178,13 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The last lines of a log, if there are any.
+fn tail(log: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let lines: Vec<&str> = text.lines().rev().take(20).collect();
+    (!lines.is_empty()).then(|| lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
 }
 
 fn free_port() -> Result<u16> {

@@ -25,6 +25,8 @@ pub enum Parsed {
 
 /// The longest round: the codes for a round are minted before it and live a minute.
 const LONGEST: f64 = 20.0;
+/// The longest series of rounds: an access token lives ten minutes, and the floor has its rounds too.
+const LONGEST_SERIES: f64 = 200.0;
 
 impl Options {
     pub fn measures(&self, endpoint: Endpoint) -> bool {
@@ -55,6 +57,13 @@ pub fn parse(arguments: &[String]) -> Result<Parsed> {
             Long("help") | Short('h') => return Ok(Parsed::Help(help())),
             other => return Err(other.unexpected().into()),
         }
+    }
+    if options.seconds * options.rounds as f64 > LONGEST_SERIES {
+        bail!(
+            "{} rounds of {} s are more than {LONGEST_SERIES} s: make them fewer or shorter",
+            options.rounds,
+            options.seconds
+        );
     }
     if options.write && (options.hosts.len() < Host::ALL.len() || !options.only.is_empty()) {
         bail!("--write keeps whole runs: leave --host and --only out");
@@ -131,6 +140,7 @@ mod tests {
     #[test]
     fn a_round_is_shorter_than_the_life_of_its_codes() {
         assert!(refusal(&["--seconds", "60"]).contains("0.1 to 20"));
+        assert!(refusal(&["--seconds", "20", "--rounds", "11"]).contains("fewer or shorter"));
         assert!(refusal(&["--only", "jwk"]).contains("jwk"));
     }
 }

@@ -191,11 +191,11 @@ impl HostReport {
         }
         for measured in compared {
             let ours = &measured.vedette;
-            let (title, waited) = (measured.endpoint.title(), waited(ours));
-            has_waited |= waited;
+            let title = measured.endpoint.title();
+            has_waited |= waited(ours);
             let _ = match (&measured.floor, measured.share(), measured.share_by_cpu()) {
                 (Some(floor), Some(share), Some(by_cpu)) => {
-                    has_waited |= self::waited(floor);
+                    has_waited |= waited(floor);
                     writeln!(
                         text,
                         "| {title} | {} | {} | {:.2} ({:.2}–{:.2}) | {} | {} | {:.2} | {} | {} |",
@@ -211,11 +211,15 @@ impl HostReport {
                         cores(floor),
                     )
                 }
-                _ => writeln!(text, "| {title} | {} | {} | {} |", rates(ours), cpu(ours), cores(ours)),
+                // Nothing says how many cores this host can use.
+                _ => {
+                    let used = median(ours, Window::server_cores).unwrap_or_default();
+                    writeln!(text, "| {title} | {} | {} | {used:.2} |", rates(ours), cpu(ours))
+                }
             };
         }
         text.push_str("\nMedians; in brackets the least and the most of the rounds.");
-        if has_waited && self.host == Host::Cloudflare {
+        if has_floor && has_waited {
             text.push_str(" `<`: the server was not busy all the time, so it could have served more.");
         }
         text.push('\n');
