@@ -111,7 +111,7 @@ impl Report {
             if let (Some(goal), Some(share)) = (measured.endpoint.goal(), measured.share()) {
                 goals.push(Goal {
                     what: format!("{}: at least {goal} of the floor", measured.endpoint.title()),
-                    is: format!("{:.2}", share.median),
+                    is: format!("{:.3}", share.median),
                     reached: share.median >= goal,
                 });
             }
