@@ -3,6 +3,7 @@
 pub mod client_metadata;
 pub mod form;
 pub mod grant_type;
+mod metadata_members;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod response_mode;
