@@ -21,6 +21,7 @@ use js_sys::futures::future_to_promise;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
 
+use crate::jose::jwk::PublicJwk;
 use crate::platform::{
     Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
 };
@@ -90,6 +91,10 @@ impl Platform for Workers {
 
     async fn sign(&self, key: &PrivateKey, input: &[u8]) -> Result<Vec<u8>, Fault> {
         crypto::sign(key, input).await
+    }
+
+    async fn verify(&self, key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, Fault> {
+        crypto::verify(key, input, signature).await
     }
 
     fn defer(&self, work: impl Future<Output = ()> + 'static) {

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::future::Future;
 
+use crate::jose::jwk::PublicJwk;
+
 /// Whole seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct UnixTime(pub i64);
@@ -279,6 +281,9 @@ pub trait Platform: Clone + 'static {
     async fn generate_key(&self, alg: Alg) -> Result<NewKey, Fault>;
     /// The JWS signature over `input` (for ES256 the 64-byte R‖S form of RFC 7518 §3.4).
     async fn sign(&self, key: &PrivateKey, input: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// Whether `signature` is the JWS signature of `key` over `input`, under the key's own algorithm. What a token says is
+    /// never a fault; a key that does not decode is one. Hosts may keep an imported form of the key, and then compare all of it.
+    async fn verify(&self, key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, Fault>;
     /// Goes on with `work` after the response; never the only copy of anything.
     fn defer(&self, work: impl Future<Output = ()> + 'static);
     /// Writes one line to the host's log.

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use spin_sdk::{time, variables, wasip3};
 
+use crate::jose::jwk::PublicJwk;
 use crate::jose::software::{self, SoftwareKeys};
 use crate::platform::{
     Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
@@ -108,6 +109,10 @@ impl Platform for Spin {
 
     async fn sign(&self, key: &PrivateKey, input: &[u8]) -> Result<Vec<u8>, Fault> {
         KEYS.with(|keys| keys.sign(key, input, &mut HostRandom))
+    }
+
+    async fn verify(&self, key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, Fault> {
+        software::verify(key, input, signature)
     }
 
     fn defer(&self, work: impl Future<Output = ()> + 'static) {

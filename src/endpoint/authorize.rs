@@ -39,6 +39,7 @@ pub async fn handle<P: Platform>(
     let addressee = Addressee::parse(&form, client_id, &client.metadata, any_loopback)?; // 3
     let asked = Asked { form: &form, addressee: &addressee, client: &client };
     proceed(context, tenant, request, &asked, found.session.as_ref(), &found.consented)
+        .await
         .or_else(|error| Ok(interaction::answer_with_error(context, tenant, &addressee, &error)))
 }
 
@@ -53,7 +54,7 @@ struct Asked<'a> {
     client: &'a ClientRow,
 }
 
-fn proceed<P: Platform>(
+async fn proceed<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Rc<Tenant>,
     http: &Request,
@@ -62,7 +63,11 @@ fn proceed<P: Platform>(
     consented: &[String],
 ) -> Result<Response, Error> {
     let client = &asked.client.metadata;
-    let hinted_sub = asked.form.value("id_token_hint").map(|hint| hint_subject(tenant, hint)).transpose()?;
+    let hinted_sub = match asked.form.value("id_token_hint") {
+        // Whether it has expired does not matter (§3.1.2.1).
+        Some(hint) => Some(hint_claims(context, tenant, hint).await?.sub),
+        None => None,
+    };
     let request = AuthorizationRequest::parse(asked.form, asked.addressee.clone(), client, hinted_sub)?; // 4
     interaction::check_size(&request)?;
     let now = context.now();
@@ -159,18 +164,17 @@ fn touch<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, session: &Sessi
     });
 }
 
-/// The `sub` of an ID token that this issuer signed; whether it has expired does not matter (§3.1.2.1).
-fn hint_subject(tenant: &Tenant, hint: &str) -> Result<String, Refusal> {
-    hint_claims(tenant, hint).map(|claims| claims.sub)
-}
-
 /// What an `id_token_hint` says, if this issuer signed it.
-pub fn hint_claims(tenant: &Tenant, hint: &str) -> Result<HintClaims, Refusal> {
+pub async fn hint_claims<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    hint: &str,
+) -> Result<HintClaims, Error> {
     let unverified = Unverified::parse(hint).ok_or(Refusal::HintInvalid)?;
     if unverified.typ().is_some_and(|typ| typ != ID_TOKEN) {
-        return Err(Refusal::HintInvalid);
+        return Err(Refusal::HintInvalid.into());
     }
     let key = unverified.kid().and_then(|kid| tenant.public_key(kid)).ok_or(Refusal::HintInvalid)?;
-    let claims: HintClaims = unverified.verify(&key).ok_or(Refusal::HintInvalid)?;
-    if claims.iss == tenant.issuer() { Ok(claims) } else { Err(Refusal::HintInvalid) }
+    let claims: Option<HintClaims> = unverified.verify(context.platform, &key).await?;
+    claims.filter(|claims| claims.iss == tenant.issuer()).ok_or_else(|| Refusal::HintInvalid.into())
 }

@@ -8,7 +8,7 @@ use crate::jose::jws::Unverified;
 use crate::oauth::form::Form;
 use crate::oauth::secret;
 use crate::oidc::tokens::{ACCESS_TOKEN, AccessTokenClaims};
-use crate::platform::{Freshness, Platform};
+use crate::platform::{Fault, Freshness, Platform};
 use crate::store::first_row;
 use crate::store::tokens::{self, Standing};
 use crate::tenant::Tenant;
@@ -42,32 +42,47 @@ pub fn in_header(request: &Request) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// RFC 9068 §4: 1 type, 2 signature by a key of ours that is not revoked, 3 issuer, 4 audience, 5 expiry.
-pub fn verify<P: Platform>(
+/// RFC 9068 §4: 1 type, 2 signature by a key of ours that is not revoked, 3 issuer, 4 one of these audiences, 5 expiry.
+pub async fn verify<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
     token: &str,
-    audience: &str,
-) -> Result<AccessTokenClaims, Refusal> {
+    audiences: &[String],
+) -> Result<AccessTokenClaims, Error> {
     let unverified = Unverified::parse(token).ok_or(Refusal::TokenInvalid("token_malformed"))?;
     if unverified.typ() != Some(ACCESS_TOKEN) {
-        return Err(Refusal::TokenInvalid("token_of_another_type")); // 1
+        return Err(Refusal::TokenInvalid("token_of_another_type").into()); // 1
     }
     let key = unverified
         .kid()
         .and_then(|kid| tenant.public_key(kid))
         .ok_or(Refusal::TokenInvalid("token_signed_by_unknown_key"))?;
-    let claims: AccessTokenClaims = unverified.verify(&key).ok_or(Refusal::TokenInvalid("token_signature_wrong"))?; // 2
+    let claims: Option<AccessTokenClaims> = unverified.verify(context.platform, &key).await?;
+    let claims = claims.ok_or(Refusal::TokenInvalid("token_signature_wrong"))?; // 2
     if claims.iss != tenant.issuer() {
-        return Err(Refusal::TokenInvalid("token_of_another_issuer")); // 3
+        return Err(Refusal::TokenInvalid("token_of_another_issuer").into()); // 3
     }
-    if claims.aud != audience {
-        return Err(Refusal::TokenInvalid("token_for_another_audience")); // 4
+    if !audiences.contains(&claims.aud) {
+        return Err(Refusal::TokenInvalid("token_for_another_audience").into()); // 4
     }
     if context.now().0 >= claims.exp {
-        return Err(Refusal::TokenInvalid("token_expired")); // 5
+        return Err(Refusal::TokenInvalid("token_expired").into()); // 5
     }
     Ok(claims)
+}
+
+/// What a live access token of ours says, for whichever audience; nothing, if it is none.
+pub async fn access_token<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    token: &str,
+) -> Result<Option<AccessTokenClaims>, Fault> {
+    let audiences = [issuer_audience(tenant), admin_audience(tenant)];
+    match verify(context, tenant, token, &audiences).await {
+        Ok(claims) => Ok(Some(claims)),
+        Err(Error::Refused(_)) => Ok(None),
+        Err(Error::Broken(fault)) => Err(fault),
+    }
 }
 
 /// The audience of tokens for UserInfo and ordinary resource servers.
@@ -95,7 +110,7 @@ pub async fn operator<P: Platform>(
     request: &Request,
 ) -> Result<Operator, Error> {
     let token = in_header(request)?.ok_or(Refusal::TokenMissing)?;
-    let claims = verify(context, tenant, &token, &admin_audience(tenant))?;
+    let claims = verify(context, tenant, &token, &[admin_audience(tenant)]).await?;
     let statement = tokens::standing(tenant.id(), &claims.client_id, &claims.jti, claims.grant_id.as_deref());
     let answer = context.sql(&[statement], Freshness::Primary).await?;
     let standing = first_row(&answer, 0).map(Standing::from_row).transpose()?;

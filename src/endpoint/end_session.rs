@@ -67,7 +67,10 @@ pub async fn handle<P: Platform>(
     }
     let form = query(request)?;
     form.check_unique()?;
-    let hint = form.value("id_token_hint").map(|hint| authorize::hint_claims(tenant, hint)).transpose()?; // 3
+    let hint = match form.value("id_token_hint") {
+        Some(hint) => Some(authorize::hint_claims(context, tenant, hint).await?), // 3
+        None => None,
+    };
     let client_id = client_id(&form, hint.as_ref())?;
     let cookie = cookies::session(tenant, request);
     let batch = [

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 use crate::http::{Request, Response};
 use crate::oauth::secret;
 use crate::oidc::code::RefreshToken;
 use crate::oidc::tokens::AccessTokenClaims;
-use crate::platform::{Freshness, Platform, Statement};
+use crate::platform::{Fault, Freshness, Platform, Statement};
 use crate::store::clients::ClientRow;
 use crate::store::grants::GRACE;
 use crate::store::tokens::{self, Standing};
@@ -32,7 +32,7 @@ pub async fn handle<P: Platform>(
     form.check_unique()?;
     let presented = Presented::of(request, &form)?;
     let text = form.required("token")?;
-    let token = Token::open(context, tenant, text); // 2
+    let token = Token::open(context, tenant, text).await?; // 2
     let mut batch = vec![clients::by_id(tenant.id(), &presented.client_id)];
     batch.extend(token.as_ref().map(|token| token.standing(tenant)));
     let answer = context.sql(&batch, Freshness::Primary).await?; // 3
@@ -54,15 +54,11 @@ enum Token {
 }
 
 impl Token {
-    fn open<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, text: &str) -> Option<Self> {
+    async fn open<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, text: &str) -> Result<Option<Self>, Fault> {
         if let Some(token) = tenant.sealer().open::<RefreshToken>(text) {
-            return Some(Self::Refresh(token));
+            return Ok(Some(Self::Refresh(token)));
         }
-        let for_issuer = bearer::verify(context, tenant, text, &bearer::issuer_audience(tenant));
-        for_issuer
-            .or_else(|_: Refusal| bearer::verify(context, tenant, text, &bearer::admin_audience(tenant)))
-            .ok()
-            .map(Self::Access)
+        Ok(bearer::access_token(context, tenant, text).await?.map(Self::Access))
     }
 
     fn standing(&self, tenant: &Tenant) -> Statement {

@@ -29,16 +29,10 @@ pub async fn handle<P: Platform>(
     let text = form.required("token")?;
     if let Some(token) = tenant.sealer().open::<RefreshToken>(text) {
         revoke_grant(context, tenant, &presented, &token).await?;
-    } else if let Some(claims) = access_token(context, tenant, text) {
+    } else if let Some(claims) = bearer::access_token(context, tenant, text).await? {
         revoke_access_token(context, tenant, &presented, &claims).await?;
     }
     Ok(Response::new(200).with("cache-control", "no-store"))
-}
-
-fn access_token<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, text: &str) -> Option<AccessTokenClaims> {
-    bearer::verify(context, tenant, text, &bearer::issuer_audience(tenant))
-        .or_else(|_: Refusal| bearer::verify(context, tenant, text, &bearer::admin_audience(tenant)))
-        .ok()
 }
 
 async fn revoke_grant<P: Platform>(

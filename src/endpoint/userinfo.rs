@@ -24,7 +24,7 @@ pub async fn handle<P: Platform>(
     request: &Request,
 ) -> Result<Response, Error> {
     let token = bearer::token(request)?; // 1
-    let claims = bearer::verify(context, tenant, &token, &bearer::issuer_audience(tenant))?; // 2
+    let claims = bearer::verify(context, tenant, &token, &[bearer::issuer_audience(tenant)]).await?; // 2
     let scope = Scope::stored(&claims.scope);
     let grant_id = claims.grant_id.as_deref().filter(|_| scope.contains(OPENID)); // 3
     let grant_id = grant_id.ok_or(Refusal::InsufficientScope { needed: OPENID })?;

@@ -56,6 +56,14 @@ impl PublicJwk {
     }
 }
 
+impl Material {
+    /// The required members alone (RFC 7638 §3.2), which any implementation imports.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,7 +1,7 @@
-//! Signing keys and signatures in pure Rust, for hosts without WebCrypto (Spin, native).
+//! Keys and signatures in pure Rust, for hosts without WebCrypto (Spin, native).
 //!
 //! In scope: making and using RS256 keys of 2048 bits (RFC 7518 §3.3) and ES256 keys (RFC 7518 §3.4), which come and go as
-//! PKCS #8 and SubjectPublicKeyInfo DER. Out of scope: verifying, and wrapping of private keys.
+//! PKCS #8 and SubjectPublicKeyInfo DER; verifying, with jwt-compact, by JWKs. Out of scope: wrapping of private keys.
 //!
 //! Randomness is an argument, as everywhere.
 
@@ -10,6 +10,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jwt_compact::alg::{Es256, Rsa, RsaPublicKey, VerifyingKey};
+use jwt_compact::{Algorithm, AlgorithmSignature};
 use p256::ecdsa;
 use rand_core::CryptoRngCore;
 use rsa::RsaPrivateKey;
@@ -18,6 +22,7 @@ use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
 use sha2::Sha256;
 
+use super::jwk::{Material, PublicJwk};
 use crate::platform::{Alg, Fault, NewKey, PrivateKey, SecretBytes};
 
 /// What RFC 7518 §3.3 asks for at least, and the size that relying parties handle fastest.
@@ -47,6 +52,34 @@ pub fn generate(alg: Alg, rng: &mut impl CryptoRngCore) -> Result<NewKey, Fault>
 /// more work). ES256 nonces are those of RFC 6979.
 pub fn sign(key: &PrivateKey, input: &[u8], rng: &mut impl CryptoRngCore) -> Result<Vec<u8>, Fault> {
     SigningKey::parse(key)?.sign(input, rng)
+}
+
+/// Whether `signature` is that of `key` over `input`, under the key's algorithm. Parsing the key costs little beside it.
+pub fn verify(key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, Fault> {
+    let verified = match (key.alg, &key.material) {
+        (Alg::RS256, Material::Rsa { n, e }) => {
+            rsa_key(n, e).map(|key| is_signature(&Rsa::rs256(), &key, input, signature))
+        }
+        (Alg::ES256, Material::Ec { x, y, .. }) => ec_key(x, y).map(|key| is_signature(&Es256, &key, input, signature)),
+        (Alg::RS256, Material::Ec { .. }) | (Alg::ES256, Material::Rsa { .. }) => None,
+    };
+    verified.ok_or_else(|| Fault::Undecodable(format!("public key {} ({})", key.kid, key.alg.as_str())))
+}
+
+fn is_signature<A: Algorithm>(algorithm: &A, key: &A::VerifyingKey, input: &[u8], signature: &[u8]) -> bool {
+    A::Signature::try_from_slice(signature).is_ok_and(|signature| algorithm.verify_signature(&signature, key, input))
+}
+
+fn rsa_key(n: &str, e: &str) -> Option<RsaPublicKey> {
+    let number = |text| Some(rsa::BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(text).ok()?));
+    RsaPublicKey::new(number(n)?, number(e)?).ok()
+}
+
+fn ec_key(x: &str, y: &str) -> Option<<Es256 as Algorithm>::VerifyingKey> {
+    let mut point = vec![4];
+    point.extend(URL_SAFE_NO_PAD.decode(x).ok()?);
+    point.extend(URL_SAFE_NO_PAD.decode(y).ok()?);
+    VerifyingKey::<Es256>::from_slice(&point).ok()
 }
 
 /// Private keys that this instance has parsed, by `kid`; the least recently used ones make room.
@@ -139,8 +172,6 @@ fn encode(private: &impl EncodePrivateKey, public: &impl EncodePublicKey) -> Res
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use p256::elliptic_curve::sec1::{FromEncodedPoint, ToEncodedPoint};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -307,5 +338,15 @@ mod tests {
     fn a_key_that_does_not_parse_is_a_fault_that_names_it() {
         let fault = sign(&private("kid", Alg::RS256, b"nonsense"), b"input", &mut rng());
         assert_eq!(fault, Err(Fault::Undecodable("private key kid (RS256)".to_owned())));
+    }
+
+    #[test]
+    fn a_public_key_that_does_not_decode_is_a_fault_that_names_it() {
+        let ec = |x: &str| Material::Ec { crv: "P-256".to_owned(), x: x.to_owned(), y: String::new() };
+        for (alg, material) in [(Alg::ES256, ec("AA")), (Alg::RS256, ec("AA"))] {
+            let key = PublicJwk { material, kid: "kid".to_owned(), alg, usage: "sig".to_owned() };
+            let fault = Fault::Undecodable(format!("public key kid ({})", alg.as_str()));
+            assert_eq!(verify(&key, b"input", &[0; 64]), Err(fault));
+        }
     }
 }

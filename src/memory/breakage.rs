@@ -21,6 +21,8 @@ pub enum Breakage {
     SecretMissing,
     /// `sign`: `Fault::Crypto`.
     SignError,
+    /// `verify`: `Fault::Crypto`.
+    VerifyError,
     /// `generate_key`: `Fault::Crypto`.
     GenerateKeyError,
 }
@@ -33,6 +35,7 @@ pub(super) enum Call {
     KvPut,
     Secret,
     Sign,
+    Verify,
     GenerateKey,
 }
 
@@ -44,6 +47,7 @@ impl Breakage {
             Self::KvPutError | Self::KvPutDropped => Call::KvPut,
             Self::SecretMissing => Call::Secret,
             Self::SignError => Call::Sign,
+            Self::VerifyError => Call::Verify,
             Self::GenerateKeyError => Call::GenerateKey,
         }
     }

@@ -9,6 +9,7 @@ use super::breakage::{Breakage, Call};
 use super::executor::give_way;
 use super::test_keys;
 use super::world::{Shared, World};
+use crate::jose::jwk::PublicJwk;
 use crate::jose::software::{self, SoftwareKeys};
 use crate::platform::{
     Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
@@ -127,6 +128,14 @@ impl Platform for MemoryPlatform {
             return Err(Fault::Crypto(BROKEN.to_owned()));
         }
         self.keys.sign(key, input, &mut *self.shared().random.borrow_mut())
+    }
+
+    async fn verify(&self, key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, Fault> {
+        give_way().await;
+        if self.shared().strike(Call::Verify).is_some() {
+            return Err(Fault::Crypto(BROKEN.to_owned()));
+        }
+        software::verify(key, input, signature)
     }
 
     fn defer(&self, work: impl Future<Output = ()> + 'static) {
@@ -274,14 +283,19 @@ mod tests {
     }
 
     #[test]
-    fn every_algorithm_signs_until_it_is_broken() {
+    fn every_algorithm_signs_and_verifies_until_it_is_broken() {
         let world = World::new(SCHEMA);
         let host = world.instance();
         block_on(async {
             for alg in Alg::ALL {
                 let made = host.generate_key(alg).await.unwrap();
                 let key = PrivateKey { kid: alg.as_str().to_owned(), alg, pkcs8: made.pkcs8 };
-                assert!(host.sign(&key, b"input").await.is_ok());
+                let public = PublicJwk::from_spki(alg, &made.spki).unwrap();
+                let signature = host.sign(&key, b"input").await.unwrap();
+                assert_eq!(host.verify(&public, b"input", &signature).await, Ok(true));
+                assert_eq!(host.verify(&public, b"other", &signature).await, Ok(false));
+                world.break_next(Breakage::VerifyError);
+                assert_eq!(host.verify(&public, b"input", &signature).await, Err(Fault::Crypto(BROKEN.to_owned())));
                 world.break_next(Breakage::SignError);
                 assert_eq!(host.sign(&key, b"input").await, Err(Fault::Crypto(BROKEN.to_owned())));
             }
