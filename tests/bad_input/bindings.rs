@@ -116,6 +116,30 @@ fn a_key_that_cannot_sign_is_503() {
 }
 
 #[test]
+fn a_host_that_cannot_verify_says_nothing_about_the_token() {
+    let scene = Scene::new();
+    scene.deployment.world.break_always(Breakage::VerifyError);
+    let mut failing = Vec::new();
+    for (what, call) in scene.good_requests() {
+        let answer = scene.deployment.send(call);
+        if answer.status == 503 {
+            assert_unavailable(&answer, what);
+            failing.push(what);
+        }
+    }
+    let verifying = [
+        "userinfo",
+        "introspect",
+        "revoke an access token",
+        "sign out",
+        "list users",
+        "create a user",
+        "rotate a secret",
+    ];
+    assert_eq!(failing, verifying);
+}
+
+#[test]
 fn a_missing_or_malformed_root_secret_is_one_clear_page_and_log_line() {
     let scene = Scene::new();
     let requests = scene.good_requests();
