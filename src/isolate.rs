@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::configuration::Configuration;
 use crate::platform::UnixTime;
-use crate::seal::KeyMaterial;
+use crate::root::Roots;
 use crate::tenant::Tenant;
 
 /// Tenants kept at most; beyond it the isolate starts over.
@@ -18,9 +18,10 @@ const LONGEST_SET_UP: i64 = 60;
 #[derive(Default)]
 pub struct Isolate {
     tenants: RefCell<HashMap<String, Rc<Tenant>>>,
-    root: RefCell<Option<KeyMaterial>>,
+    roots: RefCell<Option<Rc<Roots>>>,
     configuration: RefCell<Option<Rc<Configuration>>>,
     set_up_until: Cell<UnixTime>,
+    maintained_at: RefCell<HashMap<String, UnixTime>>,
 }
 
 impl Isolate {
@@ -48,12 +49,26 @@ impl Isolate {
         *self.configuration.borrow_mut() = Some(configuration.clone());
     }
 
-    pub fn root(&self) -> Option<KeyMaterial> {
-        self.root.borrow().clone()
+    pub fn roots(&self) -> Option<Rc<Roots>> {
+        self.roots.borrow().clone()
     }
 
-    pub fn keep_root(&self, root: &KeyMaterial) {
-        *self.root.borrow_mut() = Some(root.clone());
+    pub fn keep_roots(&self, roots: &Rc<Roots>) {
+        *self.roots.borrow_mut() = Some(roots.clone());
+    }
+
+    /// Whether this isolate has not yet begun maintenance of that tenant in the last so many seconds. It has now.
+    #[must_use]
+    pub fn begin_maintenance(&self, locator: &str, now: UnixTime, every: i64) -> bool {
+        let mut begun = self.maintained_at.borrow_mut();
+        if begun.get(locator).is_some_and(|at| now.since(*at).abs() < every) {
+            return false;
+        }
+        if begun.len() >= TENANTS_KEPT {
+            begun.clear();
+        }
+        begun.insert(locator.to_owned(), now);
+        true
     }
 
     /// Lets one set-up at a time in, since each makes keys, which takes seconds where it is done in software. SQL decides who

@@ -7,7 +7,8 @@
 //! | [`service`], [`router`] | one request from the entry point to its response |
 //! | [`endpoint`], [`grant`] | one file an endpoint or grant type: parse, check, act, respond |
 //! | [`oauth`], [`oidc`], [`jose`] | vocabulary and rules of the specifications; pure |
-//! | [`keys`], [`seal`] | signing keys' life; authenticated encryption |
+//! | [`keys`], [`root`], [`seal`] | signing keys' life; root secrets; authenticated encryption |
+//! | [`maintenance`] | what is done without a request: keys that are due, rows that are dead |
 //! | [`tenant`], [`tenants`], [`isolate`] | issuers, finding a request's, and what an isolate may remember |
 //! | [`store`] | every SQL statement, typed rows |
 //! | [`ui`] | pages and assets |
@@ -22,10 +23,12 @@ pub mod http;
 pub mod isolate;
 pub mod jose;
 pub mod keys;
+pub mod maintenance;
 pub mod oauth;
 pub mod oidc;
 pub mod password;
 pub mod platform;
+pub mod root;
 pub mod router;
 pub mod seal;
 pub mod service;

@@ -30,17 +30,15 @@ pub fn check(password: &str) -> Result<(), Refusal> {
 }
 
 /// Hashes a new password into a PHC string.
-pub fn hash<P: Platform>(context: &Context<'_, P>, master: &KeyMaterial, password: &str) -> Result<String, Error> {
+pub fn hash<P: Platform>(context: &Context<'_, P>, pepper: &KeyMaterial, password: &str) -> Result<String, Error> {
     check(password)?;
-    let pepper = pepper(master);
     let salt = SaltString::encode_b64(&context.random::<16>()).map_err(crypto)?;
-    Ok(argon2(&pepper)?.hash_password(password.as_bytes(), &salt).map_err(crypto)?.to_string())
+    Ok(argon2(pepper)?.hash_password(password.as_bytes(), &salt).map_err(crypto)?.to_string())
 }
 
 /// Whether `password` is the one that was hashed. Without a hash (an unknown user) the same work is done and the answer is no.
-pub fn verify(master: &KeyMaterial, password: &str, hash: Option<&str>) -> Result<bool, Fault> {
-    let pepper = pepper(master);
-    let argon2 = argon2(&pepper)?;
+pub fn verify(pepper: &KeyMaterial, password: &str, hash: Option<&str>) -> Result<bool, Fault> {
+    let argon2 = argon2(pepper)?;
     // More than LONGEST was never accepted; what is cut off here cannot match.
     let password = password.as_bytes().get(..=LONGEST).unwrap_or(password.as_bytes());
     match hash.and_then(|hash| PasswordHash::new(hash).ok()) {
@@ -53,13 +51,9 @@ pub fn verify(master: &KeyMaterial, password: &str, hash: Option<&str>) -> Resul
     }
 }
 
-fn pepper(master: &KeyMaterial) -> [u8; 32] {
-    master.derive("vedette password pepper v1")
-}
-
-fn argon2(pepper: &[u8]) -> Result<Argon2<'_>, Fault> {
+fn argon2(pepper: &KeyMaterial) -> Result<Argon2<'_>, Fault> {
     let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(crypto)?;
-    Argon2::new_with_secret(pepper, Algorithm::Argon2id, Version::V0x13, parameters).map_err(crypto)
+    Argon2::new_with_secret(pepper.as_bytes(), Algorithm::Argon2id, Version::V0x13, parameters).map_err(crypto)
 }
 
 fn crypto(error: impl std::fmt::Display) -> Fault {

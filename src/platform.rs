@@ -32,7 +32,7 @@ impl UnixTime {
 pub enum Fault {
     /// The named secret is not configured.
     SecretMissing(SecretName),
-    /// The named secret is configured with something that is not 32 bytes in base64url.
+    /// The named secret is configured with something that it cannot be.
     SecretMalformed(SecretName),
     /// The SQL database answered with an error (the text is for the log only).
     Sql(String),
@@ -58,7 +58,12 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SecretMissing(name) => write!(f, "the secret {name} is not set"),
-            Self::SecretMalformed(name) => write!(f, "the secret {name} is not 32 bytes in base64url"),
+            Self::SecretMalformed(SecretName::Root) => write!(
+                f,
+                "the secret {} is not 32 bytes in base64url, nor two of these with a comma between them",
+                SecretName::Root
+            ),
+            Self::SecretMalformed(name) => write!(f, "the secret {name} has less than 16 characters"),
             Self::Sql(text) => write!(f, "SQL failed: {text}"),
             Self::SqlTimeout => write!(f, "SQL did not answer in time"),
             Self::SchemaOld { found, needed } => write!(
@@ -81,6 +86,8 @@ impl fmt::Display for Fault {
 pub enum SecretName {
     /// Wraps the tenants' master keys: base64url of 32 bytes.
     Root,
+    /// What whoever may run maintenance presents: at least 16 characters.
+    Maintenance,
 }
 
 impl SecretName {
@@ -89,6 +96,7 @@ impl SecretName {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Root => "ROOT_SECRET",
+            Self::Maintenance => "MAINTENANCE_SECRET",
         }
     }
 }
@@ -224,19 +232,30 @@ pub enum Freshness<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Alg {
     RS256,
+    PS256,
     ES256,
+    /// With Ed25519 (RFC 8037 §3.1).
+    EdDSA,
 }
 
 impl Alg {
     /// Every algorithm we sign with; discovery is made from this table.
-    pub const ALL: [Self; 2] = [Self::RS256, Self::ES256];
+    pub const ALL: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
             Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
         }
+    }
+
+    /// Whether making a key takes so long that nobody should wait for it.
+    #[must_use]
+    pub fn is_slow_to_make(self) -> bool {
+        matches!(self, Self::RS256 | Self::PS256)
     }
 
     /// The algorithm of that name, if we have it.

@@ -20,6 +20,7 @@ pub enum Endpoint {
     Register,
     RegisteredClient(String),
     Health,
+    Maintenance,
     SetUp,
     Asset(String),
     AdminApi(Vec<String>),
@@ -34,7 +35,7 @@ pub struct Route {
 }
 
 /// First segments of endpoints; an issuer's path cannot have them.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     ".well-known",
     "jwks",
     "authorize",
@@ -47,6 +48,7 @@ const RESERVED: [&str; 16] = [
     "end_session",
     "register",
     "health",
+    "maintenance",
     "setup",
     "assets",
     "admin",
@@ -101,6 +103,7 @@ pub fn route(path: &str) -> Option<Route> {
         ["register"] => Endpoint::Register,
         ["register", id] if !id.is_empty() => Endpoint::RegisteredClient((*id).to_owned()),
         ["health"] => Endpoint::Health,
+        ["maintenance"] => Endpoint::Maintenance,
         ["setup"] => Endpoint::SetUp,
         ["assets", name] => Endpoint::Asset((*name).to_owned()),
         ["admin", "api", what @ ..] => Endpoint::AdminApi(what.iter().map(|&segment| segment.to_owned()).collect()),
@@ -125,9 +128,13 @@ impl Endpoint {
             | Self::Health
             | Self::Asset(_) => &[Method::Get],
             Self::Authorize | Self::UserInfo | Self::EndSession | Self::SetUp => &[Method::Get, Method::Post],
-            Self::SignIn | Self::Consent | Self::Token | Self::Revoke | Self::Introspect | Self::Register => {
-                &[Method::Post]
-            }
+            Self::SignIn
+            | Self::Consent
+            | Self::Token
+            | Self::Revoke
+            | Self::Introspect
+            | Self::Register
+            | Self::Maintenance => &[Method::Post],
             Self::RegisteredClient(_) => &[Method::Get, Method::Put, Method::Delete],
             // Its own router says more.
             Self::AdminApi(_) => &[Method::Get, Method::Post, Method::Patch, Method::Delete],
@@ -176,6 +183,7 @@ impl Endpoint {
             Self::Register => "register",
             Self::RegisteredClient(_) => "register/client",
             Self::Health => "health",
+            Self::Maintenance => "maintenance",
             Self::SetUp => "setup",
             Self::Asset(_) => "assets",
             Self::AdminApi(_) => "admin/api",

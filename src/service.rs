@@ -68,6 +68,9 @@ async fn serve<P: Platform>(
         Endpoint::Asset(name) => return asset(name),
         _ => health::check_clock(context.now())?, // 4
     }
+    if *endpoint == Endpoint::Maintenance {
+        return endpoint::maintenance::handle(context, request).await; // 5
+    }
     if *endpoint == Endpoint::SetUp {
         return endpoint::setup::handle(context, request).await; // 5
     }
@@ -92,7 +95,9 @@ async fn serve<P: Platform>(
         Endpoint::Register => endpoint::register::handle(context, tenant, request).await,
         Endpoint::RegisteredClient(id) => endpoint::registered_client::handle(context, tenant, request, id).await,
         Endpoint::AdminApi(segments) => endpoint::admin::handle(context, tenant, request, segments).await,
-        Endpoint::Health | Endpoint::SetUp | Endpoint::Asset(_) => Err(Refusal::NotFound.into()),
+        Endpoint::Health | Endpoint::Maintenance | Endpoint::SetUp | Endpoint::Asset(_) => {
+            Err(Refusal::NotFound.into())
+        }
     }
 }
 
@@ -103,7 +108,12 @@ async fn is_on_this_surface<P: Platform>(context: &Context<'_, P>, endpoint: &En
         Surface::Admin => matches!(
             endpoint,
             // The operator client gets its token here too, and set-up shows pages.
-            Endpoint::AdminApi(_) | Endpoint::SetUp | Endpoint::Health | Endpoint::Asset(_) | Endpoint::Token
+            Endpoint::AdminApi(_)
+                | Endpoint::SetUp
+                | Endpoint::Health
+                | Endpoint::Maintenance
+                | Endpoint::Asset(_)
+                | Endpoint::Token
         ),
         Surface::Public => !matches!(endpoint, Endpoint::AdminApi(_)),
     }
@@ -185,8 +195,10 @@ fn with_challenge(response: Response, tenant: Option<&Tenant>, endpoint: Option<
     }
     let Told { status, code, text, .. } = refusal.told();
     let realm = tenant.map_or("vedette", Tenant::issuer);
-    let takes_bearer =
-        matches!(endpoint, Some(Endpoint::UserInfo | Endpoint::RegisteredClient(_) | Endpoint::AdminApi(_)));
+    let takes_bearer = matches!(
+        endpoint,
+        Some(Endpoint::UserInfo | Endpoint::RegisteredClient(_) | Endpoint::AdminApi(_) | Endpoint::Maintenance)
+    );
     match refusal {
         // RFC 6750 §3.1: a request without a token gets no error code.
         Refusal::TokenMissing => response.with("www-authenticate", format!("Bearer realm=\"{realm}\"")),

@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::keys::{mint, wrap};
 use crate::platform::{Platform, UnixTime};
-use crate::seal::{KeyMaterial, Sealed, Sealer};
+use crate::root::Roots;
+use crate::seal::{KeyMaterial, Sealed};
 use crate::store::keys::KeyRow;
 use crate::store::tenants::{Registration, TenantRow};
 use crate::tenant::Issuer;
@@ -53,7 +54,7 @@ impl std::error::Error for SetupError {}
 
 /// Mints a ticket on the operator's machine. `random` has to be fresh.
 pub fn mint_ticket(root_secret: &str, issuer: &str, now: i64, random: [u8; 16]) -> Result<String, SetupError> {
-    let root = KeyMaterial::from_text(root_secret).ok_or(SetupError::RootSecretMalformed)?;
+    let roots = Roots::parse(root_secret).map_err(|_| SetupError::RootSecretMalformed)?;
     let issuer = Issuer::parse(issuer).map_err(SetupError::IssuerRefused)?;
     let ticket = Ticket {
         id: URL_SAFE_NO_PAD.encode(random),
@@ -64,12 +65,12 @@ pub fn mint_ticket(root_secret: &str, issuer: &str, now: i64, random: [u8; 16]) 
     for (place, byte) in nonce.iter_mut().zip(random) {
         *place = byte;
     }
-    Ok(Sealer::new(&root, DEPLOYMENT).seal(&ticket, nonce))
+    Ok(roots.seal(DEPLOYMENT, &ticket, nonce))
 }
 
 /// Opens a ticket that is still good.
-pub fn open_ticket(root: &KeyMaterial, text: &str, now: UnixTime) -> Result<Ticket, Refusal> {
-    let ticket: Ticket = Sealer::new(root, DEPLOYMENT).open(text).ok_or(Refusal::TicketInvalid)?;
+pub fn open_ticket(roots: &Roots, text: &str, now: UnixTime) -> Result<Ticket, Refusal> {
+    let ticket: Ticket = roots.open(DEPLOYMENT, text).ok_or(Refusal::TicketInvalid)?;
     if now < ticket.expires_at { Ok(ticket) } else { Err(Refusal::TicketExpired) }
 }
 
@@ -77,7 +78,7 @@ pub fn open_ticket(root: &KeyMaterial, text: &str, now: UnixTime) -> Result<Tick
 pub struct Provisioned {
     pub tenant: TenantRow,
     pub keys: Vec<KeyRow>,
-    pub master: KeyMaterial,
+    pub pepper: KeyMaterial,
 }
 
 /// Makes a tenant's id, master and first keys.
@@ -87,12 +88,12 @@ pub async fn provision<P: Platform>(
     name: &str,
     registration: Registration,
 ) -> Result<Provisioned, Error> {
-    let root = crate::tenants::root_secret(context).await?;
+    let roots = crate::tenants::roots(context).await?;
     let id = context.random_id::<9>();
     let master = KeyMaterial::new(context.random());
-    let keys = mint::first_keys(context, &id, &master).await?;
+    let keys = mint::first_keys(context, &id, &master, &[]).await?;
     let tenant = TenantRow {
-        wrapped_master: wrap::wrap_master(&root, &id, &master, context.random()),
+        wrapped_master: wrap::wrap_master(&roots, &id, &master, context.random()),
         id,
         issuer: issuer.url.clone(),
         locator: issuer.locator.clone(),
@@ -101,8 +102,11 @@ pub async fn provision<P: Platform>(
         version: 1,
         created_at: context.now(),
         disabled_at: None,
+        regions: Vec::new(),
+        wrapped_pepper: None,
     };
-    Ok(Provisioned { tenant, keys, master })
+    let pepper = wrap::pepper(&master, &tenant)?;
+    Ok(Provisioned { tenant, keys, pepper })
 }
 
 #[cfg(test)]
@@ -114,10 +118,10 @@ mod tests {
     #[test]
     fn a_ticket_opens_for_an_hour_and_under_its_root_only() {
         let text = mint_ticket(ROOT, "https://id.example.com", 1000, [9; 16]).unwrap();
-        let root = KeyMaterial::from_text(ROOT).unwrap();
+        let root = Roots::parse(ROOT).unwrap();
         assert_eq!(open_ticket(&root, &text, UnixTime(4599)).unwrap().issuer, "https://id.example.com");
         assert_eq!(open_ticket(&root, &text, UnixTime(4600)).unwrap_err(), Refusal::TicketExpired);
-        let other = KeyMaterial::new([1; 32]);
+        let other = Roots::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE").unwrap();
         assert_eq!(open_ticket(&other, &text, UnixTime(1000)).unwrap_err(), Refusal::TicketInvalid);
     }
 

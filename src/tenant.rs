@@ -1,28 +1,38 @@
 //! A tenant is an issuer (design.md §3): how its issuer URL becomes a locator, and what of it is in memory.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use url::Url;
 
 use crate::jose::jwk::PublicJwk;
+use crate::keys::schedule::{self, Taken};
 use crate::keys::wrap;
 use crate::platform::{Alg, Fault, PrivateKey, UnixTime};
+use crate::root::Roots;
 use crate::seal::{KeyMaterial, Sealer};
-use crate::store::keys::KeyRow;
+use crate::store::keys::{KeyRow, UnreadableKey};
 use crate::store::tenants::{Registration, TenantWithKeys};
 
 /// A tenant as this isolate knows it: a copy that was read from SQL at `read_at`.
 pub struct Tenant {
     data: TenantWithKeys,
+    /// The keys of `data` that can be used: their public half decodes, and while they may sign, their private half opens.
+    keys: Vec<KeyRow>,
+    /// Those and the keys whose private half does not open: what they signed may still be verified.
+    listed: Vec<KeyRow>,
+    /// What an operator should know about the others.
+    problems: Vec<String>,
     path: String,
     secure: bool,
     read_at: UnixTime,
     master: KeyMaterial,
+    pepper: KeyMaterial,
     sealer: Sealer,
-    private: RefCell<HashMap<String, Rc<PrivateKey>>>,
-    public: OnceCell<Vec<Rc<PublicJwk>>>,
+    private: HashMap<String, Rc<PrivateKey>>,
+    public: HashMap<String, Rc<PublicJwk>>,
+    keys_due_from: UnixTime,
     documents: RefCell<HashMap<&'static str, Rc<Document>>>,
 }
 
@@ -34,26 +44,70 @@ pub struct Document {
 }
 
 impl Tenant {
-    /// Unwraps the master; private keys are unwrapped when they are needed.
-    pub fn new(data: TenantWithKeys, read_at: UnixTime, root: &KeyMaterial) -> Result<Self, Fault> {
+    /// Unwraps the master and the keys. A key that does not open is set aside, so that the others go on; without the master
+    /// there is no tenant.
+    pub fn new(data: TenantWithKeys, read_at: UnixTime, roots: &Roots) -> Result<Self, Fault> {
         let issuer =
             Issuer::parse(&data.tenant.issuer).map_err(|why| Fault::Undecodable(format!("tenants.issuer {why}")))?;
         if issuer.locator != data.tenant.locator {
             return Err(Fault::Undecodable("tenants.locator is not that of the issuer".to_owned()));
         }
-        let master = wrap::unwrap_master(root, &data.tenant.id, &data.tenant.wrapped_master)?;
+        let master = wrap::unwrap_master(roots, &data.tenant.id, &data.tenant.wrapped_master)?;
+        let pepper = wrap::pepper(&master, &data.tenant)?;
         let sealer = Sealer::new(&master, &data.tenant.id);
-        Ok(Self {
+        let mut tenant = Self {
             path: issuer.path,
             secure: issuer.secure,
+            keys: Vec::with_capacity(data.keys.len()),
+            listed: Vec::with_capacity(data.keys.len()),
+            problems: Vec::new(),
             data,
             read_at,
             master,
+            pepper,
             sealer,
-            private: RefCell::default(),
-            public: OnceCell::new(),
+            private: HashMap::new(),
+            public: HashMap::new(),
+            keys_due_from: read_at,
             documents: RefCell::default(),
-        })
+        };
+        tenant.open_keys();
+        Ok(tenant)
+    }
+
+    fn open_keys(&mut self) {
+        for row in &self.data.unreadable {
+            self.problems.push(format!("{row} cannot be read by this build"));
+        }
+        for row in &self.data.keys {
+            let name = row.unreadable();
+            match serde_json::from_str::<PublicJwk>(&row.public_jwk) {
+                Ok(jwk) if jwk.kid == row.kid && jwk.alg == row.alg => {
+                    self.public.insert(row.kid.clone(), Rc::new(jwk));
+                    self.listed.push(row.clone());
+                }
+                _ => {
+                    self.problems.push(format!("the public half of {name} does not decode"));
+                    continue;
+                }
+            }
+            let may_sign = row.revoked_at.is_none()
+                && schedule::removed_at(&self.data.keys, row).is_none_or(|at| self.read_at < at);
+            if may_sign {
+                match wrap::unwrap_private(&self.sealer, &self.data.tenant.id, row) {
+                    Ok(key) => {
+                        self.private.insert(row.kid.clone(), Rc::new(key));
+                    }
+                    Err(_) => {
+                        self.problems.push(format!("the private half of {name} does not open"));
+                        continue;
+                    }
+                }
+            }
+            self.keys.push(row.clone());
+        }
+        self.problems.extend(schedule::problems(&self.keys, self.read_at));
+        self.keys_due_from = schedule::due_from(&self.keys, &self.taken(), self.regions(), self.read_at);
     }
 
     #[must_use]
@@ -108,9 +162,43 @@ impl Tenant {
         &self.data
     }
 
+    /// The keys that can be used.
     #[must_use]
     pub fn keys(&self) -> &[KeyRow] {
-        &self.data.keys
+        &self.keys
+    }
+
+    /// What JWKS lists now.
+    #[must_use]
+    pub fn published(&self, now: UnixTime) -> Vec<&KeyRow> {
+        let usable: Vec<&str> = schedule::published(&self.keys, now).map(|key| key.kid.as_str()).collect();
+        let all: Vec<&str> = schedule::published(&self.listed, now).map(|key| key.kid.as_str()).collect();
+        let is_listed = |key: &&KeyRow| usable.contains(&key.kid.as_str()) || all.contains(&key.kid.as_str());
+        self.listed.iter().filter(is_listed).collect()
+    }
+
+    /// Sentences about keys that cannot be used, or whose times cannot be right.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// The places that keys have taken, whether they can be used or not.
+    #[must_use]
+    pub fn taken(&self) -> Vec<Taken<'_>> {
+        let unreadable = self.data.unreadable.iter().map(UnreadableKey::taken);
+        self.data.keys.iter().map(KeyRow::taken).chain(unreadable).collect()
+    }
+
+    /// From when on a key is to be made; never before something is.
+    #[must_use]
+    pub fn keys_due_from(&self) -> UnixTime {
+        self.keys_due_from
+    }
+
+    #[must_use]
+    pub fn regions(&self) -> &[String] {
+        &self.data.tenant.regions
     }
 
     #[must_use]
@@ -121,6 +209,12 @@ impl Tenant {
     #[must_use]
     pub fn master(&self) -> &KeyMaterial {
         &self.master
+    }
+
+    /// What passwords are hashed with.
+    #[must_use]
+    pub fn pepper(&self) -> &KeyMaterial {
+        &self.pepper
     }
 
     /// An absolute URL below the issuer; `path` begins with `/`.
@@ -139,34 +233,48 @@ impl Tenant {
         document
     }
 
-    /// The private half of a key of this tenant.
-    pub fn private_key(&self, row: &KeyRow) -> Result<Rc<PrivateKey>, Fault> {
-        if let Some(key) = self.private.borrow().get(&row.kid) {
-            return Ok(key.clone());
-        }
-        let key = Rc::new(wrap::unwrap_private(&self.master, self.id(), row)?);
-        self.private.borrow_mut().insert(row.kid.clone(), key.clone());
-        Ok(key)
+    /// Whether there is a key of this `kid`, revoked or not.
+    #[must_use]
+    pub fn knows(&self, kid: &str) -> bool {
+        self.data.keys.iter().any(|row| row.kid == kid)
     }
 
     /// The public half of the key with this `kid`, unless it was revoked.
     #[must_use]
     pub fn public_key(&self, kid: &str) -> Option<Rc<PublicJwk>> {
-        let parsed = self.public.get_or_init(|| {
-            self.keys()
-                .iter()
-                .filter(|row| row.revoked_at.is_none())
-                .filter_map(|row| serde_json::from_str(&row.public_jwk).ok().map(Rc::new))
-                .collect()
-        });
-        parsed.iter().find(|jwk: &&Rc<PublicJwk>| jwk.kid == kid).cloned()
+        let is_revoked = self.data.keys.iter().any(|row| row.kid == kid && row.revoked_at.is_some());
+        self.public.get(kid).filter(|_| !is_revoked).cloned()
+    }
+
+    /// The region whose keys a deployment in `region` signs with; empty: the common ones.
+    fn signing_region<'a>(&self, region: &'a str) -> &'a str {
+        if self.regions().iter().any(|known| known == region) { region } else { "" }
+    }
+
+    /// What an operator should know when a deployment says that it is in a region that this tenant does not have.
+    #[must_use]
+    pub fn region_problem(&self, region: &str) -> Option<String> {
+        let is_unknown = !region.is_empty() && !self.regions().is_empty() && self.signing_region(region).is_empty();
+        is_unknown.then(|| {
+            let known = self.regions().join(", ");
+            format!(
+                "REGION is {region}, which is not one of the tenant's regions ({known}): it signs with the common keys"
+            )
+        })
+    }
+
+    /// Algorithms that something can be signed with now.
+    #[must_use]
+    pub fn algorithms(&self, region: &str, now: UnixTime) -> Vec<Alg> {
+        schedule::active_algorithms(&self.keys, self.signing_region(region), now)
     }
 
     /// What signs with this algorithm now (design.md §5).
     pub fn signing_key(&self, alg: Alg, region: &str, now: UnixTime) -> Result<Rc<PrivateKey>, Fault> {
-        let row = crate::keys::schedule::signing_key(self.keys(), alg, region, now)
-            .ok_or(Fault::NoSigningKey(alg.as_str()))?;
-        self.private_key(row)
+        schedule::signing_key(&self.keys, alg, self.signing_region(region), now)
+            .and_then(|row| self.private.get(&row.kid))
+            .cloned()
+            .ok_or(Fault::NoSigningKey(alg.as_str()))
     }
 }
 

@@ -3,24 +3,30 @@
 
 use std::rc::Rc;
 
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::context::Context;
 use crate::error::{Error, Refusal};
-use crate::keys::mint;
-use crate::platform::{Alg, Fault, Freshness, Platform, SecretName, UnixTime};
-use crate::seal::{KeyMaterial, Sealer};
+use crate::jose::jwk::PublicJwk;
+use crate::keys::schedule;
+use crate::maintenance;
+use crate::platform::{Fault, Freshness, Platform, SecretName, UnixTime};
+use crate::root::Roots;
 use crate::store::tenants::{self, TenantWithKeys};
 use crate::tenant::Tenant;
 
 /// Seconds for which a copy of a tenant may be used after it was read from SQL.
 pub const COPY_BOUND: i64 = 60;
 
+/// Seconds for which a copy is too young to be read anew for a key that it does not know.
+const YOUNG_COPY: i64 = 5;
+
 /// No tenant has a longer one, and no KV key may be much longer (Workers: 512 bytes).
 pub const LONGEST_LOCATOR: usize = 400;
 
 /// Format of the KV value; a value of another format is ignored and written anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 const COPY: &str = "tenant-copy";
 
@@ -38,14 +44,14 @@ pub struct TenantCopy {
 }
 
 impl TenantCopy {
-    fn new(root: &KeyMaterial, data: TenantWithKeys, read_at: UnixTime, nonce: [u8; 24]) -> Self {
-        let seal = Sealer::new(root, &data.tenant.id).seal_bytes(COPY, &digest(&data, read_at), nonce);
+    fn new(roots: &Roots, data: TenantWithKeys, read_at: UnixTime, nonce: [u8; 24]) -> Self {
+        let seal = roots.seal_bytes(&data.tenant.id, COPY, &digest(&data, read_at), nonce);
         Self { format: FORMAT, read_at, seal, data }
     }
 
     /// Whether it is as it was made.
-    fn is_whole(&self, root: &KeyMaterial) -> bool {
-        let sealed = Sealer::new(root, &self.data.tenant.id).open_bytes(COPY, &self.seal);
+    fn is_whole(&self, roots: &Roots) -> bool {
+        let sealed = roots.open_bytes(&self.data.tenant.id, COPY, &self.seal);
         sealed.is_some_and(|sealed| sealed == digest(&self.data, self.read_at))
     }
 }
@@ -111,12 +117,12 @@ async fn fresh_copy<P: Platform>(context: &Context<'_, P>, locator: &str) -> Res
     if copy.format != FORMAT || copy.data.tenant.locator != locator || !is_fresh(copy.read_at, now) {
         return Ok(None);
     }
-    let root = root_secret(context).await?;
+    let roots = roots(context).await?;
     // A copy that does not open (another root secret, damage, somebody else's) is ignored like an old one; SQL decides.
-    if !copy.is_whole(&root) {
+    if !copy.is_whole(&roots) {
         return Ok(None);
     }
-    let Ok(tenant) = Tenant::new(copy.data, copy.read_at, &root).map(Rc::new) else { return Ok(None) };
+    let Ok(tenant) = Tenant::new(copy.data, copy.read_at, &roots).map(Rc::new) else { return Ok(None) };
     context.isolate.keep_tenant(&tenant);
     Ok(Some(tenant))
 }
@@ -129,10 +135,14 @@ pub async fn read<P: Platform>(context: &Context<'_, P>, locator: &str) -> Resul
         context.isolate.forget_tenant(locator);
         return Ok(None);
     };
-    let root = root_secret(context).await?;
-    let tenant = Rc::new(Tenant::new(data.clone(), now, &root)?);
+    let roots = roots(context).await?;
+    let tenant = Rc::new(Tenant::new(data.clone(), now, &roots)?);
+    let region_problem = tenant.region_problem(&context.configuration().await.region);
+    for problem in tenant.problems().iter().chain(&region_problem) {
+        context.platform.log(&json!({"level": "warn", "tenant": tenant.id(), "keys": problem}).to_string());
+    }
     context.isolate.keep_tenant(&tenant);
-    put_copy(context, TenantCopy::new(&root, data, now, context.random()));
+    put_copy(context, TenantCopy::new(&roots, data, now, context.random()));
     Ok(Some(tenant))
 }
 
@@ -146,32 +156,43 @@ fn put_copy<P: Platform>(context: &Context<'_, P>, copy: TenantCopy) {
     });
 }
 
-/// Makes missing first keys (the fallback of design.md §5); with the keys that set-up made this does nothing.
+/// Keys that are due are made behind the answer; only what nothing can be signed without, and is made in no time, at once.
 async fn with_keys<P: Platform>(context: &Context<'_, P>, tenant: Rc<Tenant>) -> Result<Rc<Tenant>, Error> {
-    let is_missing = |alg: &Alg| !tenant.keys().iter().any(|key| key.alg == *alg);
-    let missing: Vec<Alg> = Alg::ALL.into_iter().filter(is_missing).collect();
-    if missing.is_empty() {
+    let now = context.now();
+    if now < tenant.keys_due_from() {
         return Ok(tenant);
     }
-    let mut batch = Vec::new();
-    for alg in missing {
-        let activates_at = mint::at_once(context.now());
-        let key = mint::key(context, tenant.id(), tenant.master(), alg, 1, activates_at).await?;
-        batch.push(crate::store::keys::insert(tenant.id(), &key));
+    let needs = schedule::due(tenant.keys(), &tenant.taken(), tenant.regions(), now);
+    let urgent: Vec<_> = needs.iter().filter(|need| need.is_urgent(now) && !need.alg.is_slow_to_make()).collect();
+    if urgent.is_empty() {
+        maintenance::defer(context, tenant.locator());
+        return Ok(tenant);
     }
-    context.sql_idempotent(&batch, Freshness::Primary).await?;
+    maintenance::append(context, &tenant, urgent, None).await?;
     read(context, tenant.locator()).await?.ok_or_else(|| Refusal::NoTenant.into())
 }
 
-/// The root secret, decoded once an isolate.
-pub async fn root_secret<P: Platform>(context: &Context<'_, P>) -> Result<KeyMaterial, Fault> {
-    if let Some(root) = context.isolate.root() {
-        return Ok(root);
+/// The key of this `kid`, unless it was revoked. A copy may be older than a key, so what it does not know SQL is asked for.
+pub async fn public_key<P: Platform>(
+    context: &Context<'_, P>,
+    tenant: &Tenant,
+    kid: &str,
+) -> Result<Option<Rc<PublicJwk>>, Error> {
+    if tenant.knows(kid) || context.now().since(tenant.read_at()) < YOUNG_COPY {
+        return Ok(tenant.public_key(kid));
+    }
+    Ok(read(context, tenant.locator()).await?.and_then(|tenant| tenant.public_key(kid)))
+}
+
+/// The root secrets, decoded once an isolate.
+pub async fn roots<P: Platform>(context: &Context<'_, P>) -> Result<Rc<Roots>, Fault> {
+    if let Some(roots) = context.isolate.roots() {
+        return Ok(roots);
     }
     let text = context.platform.secret(SecretName::Root).await?;
-    let root = KeyMaterial::from_text(&text.0).ok_or(Fault::SecretMalformed(SecretName::Root))?;
-    context.isolate.keep_root(&root);
-    Ok(root)
+    let roots = Rc::new(Roots::parse(&text.0)?);
+    context.isolate.keep_roots(&roots);
+    Ok(roots)
 }
 
 #[cfg(test)]

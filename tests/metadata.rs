@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 use vedette::http::Method;
 use vedette::store::tenants::Registration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256, Sha512};
+
 use support::{
     Ask, Browser, Call, Client, Deployment, ISSUER, Page, REDIRECT_URI, Tokens, VERIFIER, claims_of, header_of,
     metadata,
@@ -15,7 +19,7 @@ use support::{
 
 /// Member names that RFC 8414 §2, OpenID Connect Discovery §3, RP-Initiated Logout §2.1, RFC 9207 §3 and Initiating
 /// User Registration define, of those that we have (oidf §9).
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "issuer",
     "authorization_endpoint",
     "token_endpoint",
@@ -31,6 +35,7 @@ const KNOWN: [&str; 29] = [
     "grant_types_supported",
     "subject_types_supported",
     "id_token_signing_alg_values_supported",
+    "userinfo_signing_alg_values_supported",
     "token_endpoint_auth_methods_supported",
     "revocation_endpoint_auth_methods_supported",
     "introspection_endpoint_auth_methods_supported",
@@ -314,8 +319,29 @@ fn every_signing_algorithm_works_and_others_are_refused() {
         let tokens = client.tokens(&scene.deployment, &scene.alice, "openid");
         assert_eq!(header_of(tokens.id_token())["alg"], alg);
         assert!(support::verifies(tokens.id_token(), &jwks), "{alg}");
+        // OpenID Connect Core §3.1.3.6: with the hash of the algorithm.
+        let hash = match alg {
+            "EdDSA" => Sha512::digest(&tokens.access_token).to_vec(),
+            _ => Sha256::digest(&tokens.access_token).to_vec(),
+        };
+        let left_half = URL_SAFE_NO_PAD.encode(&hash[..hash.len() / 2]);
+        assert_eq!(support::claims_of(tokens.id_token())["at_hash"], left_half, "{alg}");
     }
-    for other in ["none", "HS256", "PS256", "ES384", "EdDSA", "rs256"] {
+    assert_eq!(
+        scene.list("userinfo_signing_alg_values_supported"),
+        scene.list("id_token_signing_alg_values_supported")
+    );
+    for alg in scene.list("userinfo_signing_alg_values_supported") {
+        let client = scene.deployment.client_with(json!({"userinfo_signed_response_alg": alg}));
+        let tokens = client.tokens(&scene.deployment, &scene.alice, "openid email");
+        let answer = scene.deployment.userinfo(&tokens.access_token);
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/jwt"));
+        assert!(support::verifies(answer.text(), &jwks), "{alg}");
+        let claims = support::claims_of(answer.text());
+        assert_eq!((&claims["iss"], &claims["aud"]), (&json!(ISSUER), &json!(client.id)));
+        assert_eq!((&claims["sub"], header_of(answer.text())["alg"].as_str()), (&json!(scene.alice.id), Some(alg)));
+    }
+    for other in ["none", "HS256", "PS384", "ES384", "Ed25519", "rs256"] {
         let registration = metadata(json!({"id_token_signed_response_alg": other}));
         let answer = scene.deployment.send(scene.deployment.post("/register").json(&registration));
         assert_eq!(answer.error(), (400, "invalid_client_metadata"), "{other}");
@@ -402,12 +428,13 @@ fn the_key_set_is_public_and_every_key_says_what_it_is_for() {
     let keys = set["keys"].as_array().unwrap();
     let kids: BTreeSet<&str> = keys.iter().map(|key| key["kid"].as_str().unwrap()).collect();
     // One that signs and one that stands by, for each algorithm.
-    assert_eq!((keys.len(), kids.len()), (4, 4));
+    assert_eq!((keys.len(), kids.len()), (8, 8));
     for key in keys {
         let names: BTreeSet<&str> = key.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = match key["kty"].as_str() {
             Some("RSA") => ["alg", "e", "kid", "kty", "n", "use"].into(),
             Some("EC") => BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x", "y"]),
+            Some("OKP") => BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x"]),
             other => panic!("{other:?}"),
         };
         assert_eq!(names, expected);

@@ -119,14 +119,19 @@ fn algorithm(alg: Alg) -> Result<Object, JsValue> {
     let set = |name: &str, value: JsValue| Reflect::set(&object, &name.into(), &value);
     set("hash", "SHA-256".into())?;
     match alg {
-        Alg::RS256 => {
-            set("name", "RSASSA-PKCS1-v1_5".into())?;
+        Alg::RS256 | Alg::PS256 => {
+            set("name", if alg == Alg::RS256 { "RSASSA-PKCS1-v1_5" } else { "RSA-PSS" }.into())?;
             set("modulusLength", 2048.into())?;
             set("publicExponent", Uint8Array::from(PUBLIC_EXPONENT.as_slice()).into())?;
+            // RFC 7518 §3.5: as long as the hash.
+            set("saltLength", 32.into())?;
         }
         Alg::ES256 => {
             set("name", "ECDSA".into())?;
             set("namedCurve", "P-256".into())?;
+        }
+        Alg::EdDSA => {
+            set("name", "Ed25519".into())?;
         }
     }
     Ok(object)

@@ -1,6 +1,6 @@
-//! The `fetch` event.
+//! The `fetch` and `scheduled` events.
 //!
-//! `worker-build` calls the export named `fetch` for it. It is written out here, not by the macro `worker::event`, so that a
+//! `worker-build` calls the exports of these names for them. `fetch` is written out here, not by the macro `worker::event`, so that a
 //! request that waits for nothing is answered at once: a promise, its task and its turn of the queue were measured to take a
 //! fifth of discovery's requests a second.
 //!
@@ -33,6 +33,15 @@ pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) 
         // Polled once more from its own task, so that whatever it waits for learns whom to wake.
         Poll::Pending => Ok(future_to_promise(answer).into()),
     }
+}
+
+/// The `scheduled` event: maintenance of every tenant, as often as `wrangler.toml` says.
+#[wasm_bindgen]
+pub async fn scheduled(_event: JsValue, env: Env, context: worker_sys::Context) -> Result<(), JsValue> {
+    let platform = Workers::new(env, Context::new(context));
+    let isolate = ISOLATE.with(Rc::clone);
+    // A run that failed shows as failed where the operator looks at runs; the log has said why.
+    if crate::maintenance::scheduled(&platform, &isolate).await { Ok(()) } else { Err("maintenance failed".into()) }
 }
 
 async fn answer(request: web_sys::Request, env: Env, context: Context) -> Result<JsValue, JsValue> {

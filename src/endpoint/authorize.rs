@@ -12,7 +12,7 @@ use crate::oidc::tokens::{HintClaims, ID_TOKEN};
 use crate::platform::{Answer, Fault, Freshness, Platform};
 use crate::store::clients::ClientRow;
 use crate::store::sessions::{SessionRow, TOUCH_INTERVAL};
-use crate::store::{clients, consents, first_row, sessions};
+use crate::store::{clients, consents, first_row, keys, sessions};
 use crate::tenant::Tenant;
 
 use super::interaction::{self, Situation, Step};
@@ -30,14 +30,14 @@ pub async fn handle<P: Platform>(
     }
     let form = query(request)?;
     let client_id = form.required("client_id")?; // 1
-    let found = look_up(context, tenant, request, client_id).await?; // 2
+    let found = look_up(context, tenant, request, client_id, form.value("id_token_hint")).await?; // 2
     let client = found.client.ok_or(Refusal::UnknownClient)?;
     if client.disabled_at.is_some() {
         return Err(Refusal::ClientDisabled.into());
     }
     let any_loopback = client.demo_redirects && is_demo(context).await;
     let addressee = Addressee::parse(&form, client_id, &client.metadata, any_loopback)?; // 3
-    let asked = Asked { form: &form, addressee: &addressee, client: &client };
+    let asked = Asked { form: &form, addressee: &addressee, client: &client, hint_key_is_good: found.hint_key_is_good };
     proceed(context, tenant, request, &asked, found.session.as_ref(), &found.consented)
         .await
         .or_else(|error| Ok(interaction::answer_with_error(context, tenant, &addressee, &error)))
@@ -52,6 +52,7 @@ struct Asked<'a> {
     form: &'a Form,
     addressee: &'a Addressee,
     client: &'a ClientRow,
+    hint_key_is_good: bool,
 }
 
 async fn proceed<P: Platform>(
@@ -65,7 +66,8 @@ async fn proceed<P: Platform>(
     let client = &asked.client.metadata;
     let hinted_sub = match asked.form.value("id_token_hint") {
         // Whether it has expired does not matter (§3.1.2.1).
-        Some(hint) => Some(hint_claims(context, tenant, hint).await?.sub),
+        Some(hint) if asked.hint_key_is_good => Some(hint_claims(context, tenant, hint).await?.sub),
+        Some(_) => return Err(Refusal::HintInvalid.into()),
         None => None,
     };
     let request = AuthorizationRequest::parse(asked.form, asked.addressee.clone(), client, hinted_sub)?; // 4
@@ -110,6 +112,8 @@ struct Found {
     client: Option<ClientRow>,
     session: Option<SessionRow>,
     consented: Vec<String>,
+    /// Whether the key that signed the hint is there and not revoked.
+    hint_key_is_good: bool,
 }
 
 async fn look_up<P: Platform>(
@@ -117,20 +121,35 @@ async fn look_up<P: Platform>(
     tenant: &Tenant,
     request: &Request,
     client_id: &str,
+    hint: Option<&str>,
 ) -> Result<Found, Error> {
-    let mut batch = vec![clients::by_id(tenant.id(), client_id)];
     let cookie = cookies::session(tenant, request);
-    if let Some(cookie) = &cookie {
-        batch.push(sessions::with_user(tenant.id(), &cookie.session_id));
-        batch.push(consents::of_session(tenant.id(), &cookie.session_id, client_id));
-    }
+    let session_id = cookie.as_ref().map_or("", |cookie| cookie.session_id.as_str());
+    let mut batch = vec![
+        clients::by_id(tenant.id(), client_id),
+        sessions::with_user(tenant.id(), session_id),
+        consents::of_session(tenant.id(), session_id, client_id),
+    ];
     let bookmark = cookie.as_ref().and_then(|cookie| cookie.bookmark.as_deref());
-    let answer = context.sql(&batch, Freshness::AtLeast(bookmark)).await?;
+    let mut freshness = Freshness::AtLeast(bookmark);
+    if let Some(kid) = hint.and_then(hint_kid) {
+        // What a revoked key signed is refused at once, and a replica may not know it yet.
+        batch.push(keys::standing(tenant.id(), &kid));
+        freshness = Freshness::Primary;
+    }
+    let answer = context.sql(&batch, freshness).await?;
     Ok(Found {
         client: first_row(&answer, 0).map(ClientRow::from_row).transpose()?,
         session: live_session(context, &answer, 1)?,
         consented: consented_items(&answer, 2)?,
+        hint_key_is_good: first_row(&answer, 3).is_some(),
     })
+}
+
+/// The key that an `id_token_hint` says it is signed with.
+#[must_use]
+pub fn hint_kid(hint: &str) -> Option<String> {
+    Some(Unverified::parse(hint)?.kid()?.to_owned())
 }
 
 /// The session in statement `index` of an answer, if it is live.

@@ -8,10 +8,11 @@ use crate::jose::jws::Unverified;
 use crate::oauth::form::Form;
 use crate::oauth::secret;
 use crate::oidc::tokens::{ACCESS_TOKEN, AccessTokenClaims};
-use crate::platform::{Fault, Freshness, Platform};
+use crate::platform::{Fault, Freshness, Platform, Statement};
 use crate::store::first_row;
 use crate::store::tokens::{self, Standing};
 use crate::tenant::Tenant;
+use crate::tenants;
 
 /// The bearer token of a request: in the header, or in a form body (RFC 6750 §2.1, §2.2). Never in the query.
 pub fn token(request: &Request) -> Result<String, Refusal> {
@@ -42,21 +43,45 @@ pub fn in_header(request: &Request) -> Result<Option<String>, Refusal> {
     }
 }
 
+/// An access token of ours whose signature and times are good. Whether it was revoked, only SQL knows.
+#[derive(Debug)]
+pub struct AccessToken {
+    pub claims: AccessTokenClaims,
+    /// What signed it.
+    pub kid: String,
+}
+
+impl AccessToken {
+    /// The read that says how it stands now.
+    #[must_use]
+    pub fn standing(&self, tenant: &Tenant) -> Statement {
+        let claims = &self.claims;
+        let presented = tokens::Presented {
+            client_id: &claims.client_id,
+            jti: &claims.jti,
+            grant_id: claims.grant_id.as_deref(),
+            kid: &self.kid,
+        };
+        tokens::standing(tenant.id(), presented)
+    }
+}
+
 /// RFC 9068 §4: 1 type, 2 signature by a key of ours that is not revoked, 3 issuer, 4 one of these audiences, 5 expiry.
 pub async fn verify<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
     token: &str,
     audiences: &[String],
-) -> Result<AccessTokenClaims, Error> {
+) -> Result<AccessToken, Error> {
     let unverified = Unverified::parse(token).ok_or(Refusal::TokenInvalid("token_malformed"))?;
     if unverified.typ() != Some(ACCESS_TOKEN) {
         return Err(Refusal::TokenInvalid("token_of_another_type").into()); // 1
     }
-    let key = unverified
-        .kid()
-        .and_then(|kid| tenant.public_key(kid))
-        .ok_or(Refusal::TokenInvalid("token_signed_by_unknown_key"))?;
+    let key = match unverified.kid() {
+        Some(kid) => tenants::public_key(context, tenant, kid).await?,
+        None => None,
+    };
+    let key = key.ok_or(Refusal::TokenInvalid("token_signed_by_unknown_key"))?;
     let claims: Option<AccessTokenClaims> = unverified.verify(context.platform, &key).await?;
     let claims = claims.ok_or(Refusal::TokenInvalid("token_signature_wrong"))?; // 2
     if claims.iss != tenant.issuer() {
@@ -68,7 +93,7 @@ pub async fn verify<P: Platform>(
     if context.now().0 >= claims.exp {
         return Err(Refusal::TokenInvalid("token_expired").into()); // 5
     }
-    Ok(claims)
+    Ok(AccessToken { claims, kid: key.kid.clone() })
 }
 
 /// What a live access token of ours says, for whichever audience; nothing, if it is none.
@@ -76,10 +101,10 @@ pub async fn access_token<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
     token: &str,
-) -> Result<Option<AccessTokenClaims>, Fault> {
+) -> Result<Option<AccessToken>, Fault> {
     let audiences = [issuer_audience(tenant), admin_audience(tenant)];
     match verify(context, tenant, token, &audiences).await {
-        Ok(claims) => Ok(Some(claims)),
+        Ok(token) => Ok(Some(token)),
         Err(Error::Refused(_)) => Ok(None),
         Err(Error::Broken(fault)) => Err(fault),
     }
@@ -110,18 +135,17 @@ pub async fn operator<P: Platform>(
     request: &Request,
 ) -> Result<Operator, Error> {
     let token = in_header(request)?.ok_or(Refusal::TokenMissing)?;
-    let claims = verify(context, tenant, &token, &[admin_audience(tenant)]).await?;
-    let statement = tokens::standing(tenant.id(), &claims.client_id, &claims.jti, claims.grant_id.as_deref());
-    let answer = context.sql(&[statement], Freshness::Primary).await?;
+    let token = verify(context, tenant, &token, &[admin_audience(tenant)]).await?;
+    let answer = context.sql(&[token.standing(tenant)], Freshness::Primary).await?;
     let standing = first_row(&answer, 0).map(Standing::from_row).transpose()?;
     match standing {
         Some(standing)
             if standing.operator
                 && !standing.client_disabled
                 && !standing.revoked
-                && standing.secret_hash.as_deref().map(secret::hash) == claims.secret =>
+                && standing.secret_hash.as_deref().map(secret::hash) == token.claims.secret =>
         {
-            Ok(Operator { client_id: claims.client_id })
+            Ok(Operator { client_id: token.claims.client_id })
         }
         Some(standing) if standing.operator => Err(Refusal::TokenInvalid("token_revoked").into()),
         _ => Err(Refusal::NotAnOperator.into()),

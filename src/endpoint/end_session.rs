@@ -18,7 +18,7 @@ use crate::seal::Sealed;
 use crate::store::audit::{self, AuditRow, Event};
 use crate::store::clients::ClientRow;
 use crate::store::sessions::SessionRow;
-use crate::store::{clients, first_row, grants, sessions};
+use crate::store::{clients, first_row, grants, keys, sessions};
 use crate::tenant::Tenant;
 use crate::ui::{self, EndSessionConfirm, Policy, SignedOut};
 
@@ -73,11 +73,16 @@ pub async fn handle<P: Platform>(
     };
     let client_id = client_id(&form, hint.as_ref())?;
     let cookie = cookies::session(tenant, request);
-    let batch = [
+    let mut batch = vec![
         clients::by_id(tenant.id(), client_id.as_deref().unwrap_or_default()),
         sessions::with_user(tenant.id(), cookie.as_ref().map_or("", |cookie| cookie.session_id.as_str())),
     ];
+    let hint_kid = form.value("id_token_hint").and_then(authorize::hint_kid);
+    batch.extend(hint_kid.map(|kid| keys::standing(tenant.id(), &kid)));
     let answer = context.sql(&batch, Freshness::Primary).await?; // 4
+    if hint.is_some() && first_row(&answer, 2).is_none() {
+        return Err(Refusal::HintInvalid.into()); // What a revoked key signed is refused at once.
+    }
     let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
     let session = authorize::live_session(context, &answer, 1)?;
     let redirect = match form.value("post_logout_redirect_uri") {

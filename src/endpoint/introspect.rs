@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::http::{Request, Response};
 use crate::oauth::secret;
 use crate::oidc::code::RefreshToken;
-use crate::oidc::tokens::AccessTokenClaims;
 use crate::platform::{Fault, Freshness, Platform, Statement};
 use crate::store::clients::ClientRow;
 use crate::store::grants::GRACE;
@@ -18,8 +17,9 @@ use crate::store::tokens::{self, Standing};
 use crate::store::{clients, first_row};
 use crate::tenant::Tenant;
 
+use super::bearer::{self, AccessToken};
 use super::client_auth::Presented;
-use super::{bearer, form_body};
+use super::form_body;
 
 /// RFC 7662 §2: 1 the client authenticates, 2 the token is taken apart, 3 one read says how both stand, 4 answer; whatever
 /// is not a live token that this client may know of is just inactive.
@@ -49,7 +49,7 @@ pub async fn handle<P: Platform>(
 
 /// A token of ours.
 enum Token {
-    Access(AccessTokenClaims),
+    Access(Box<AccessToken>),
     Refresh(RefreshToken),
 }
 
@@ -58,21 +58,19 @@ impl Token {
         if let Some(token) = tenant.sealer().open::<RefreshToken>(text) {
             return Ok(Some(Self::Refresh(token)));
         }
-        Ok(bearer::access_token(context, tenant, text).await?.map(Self::Access))
+        Ok(bearer::access_token(context, tenant, text).await?.map(Box::new).map(Self::Access))
     }
 
     fn standing(&self, tenant: &Tenant) -> Statement {
         match self {
-            Self::Access(claims) => {
-                tokens::standing(tenant.id(), &claims.client_id, &claims.jti, claims.grant_id.as_deref())
-            }
-            Self::Refresh(token) => tokens::standing(tenant.id(), &token.client_id, "", Some(&token.grant_id)),
+            Self::Access(token) => token.standing(tenant),
+            Self::Refresh(token) => tokens::standing_of_grant(tenant.id(), &token.client_id, &token.grant_id),
         }
     }
 
     fn is_visible_to(&self, caller: &ClientRow) -> bool {
         match self {
-            Self::Access(claims) => claims.client_id == caller.id || caller.resource_server,
+            Self::Access(token) => token.claims.client_id == caller.id || caller.resource_server,
             Self::Refresh(token) => token.client_id == caller.id,
         }
     }
@@ -83,7 +81,8 @@ impl Token {
             return None;
         }
         match (self, &standing.grant) {
-            (Self::Access(claims), grant) => {
+            (Self::Access(token), grant) => {
+                let claims = &token.claims;
                 let grant_is_live = grant.as_ref().is_some_and(|grant| !grant.revoked && grant.user.is_some());
                 let secret_is_old = standing.secret_hash.as_deref().map(secret::hash) != claims.secret;
                 if (claims.grant_id.is_some() && !grant_is_live) || (claims.secret.is_some() && secret_is_old) {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Request, Response};
-use crate::keys::schedule;
 use crate::oidc::metadata::{Provider, document};
 use crate::platform::{Platform, UnixTime};
 use crate::store::tenants::Registration;
@@ -37,7 +36,7 @@ fn body(tenant: &Tenant, region: &str, now: UnixTime) -> Vec<u8> {
         url: &|path| tenant.url(path),
         issuer: tenant.issuer(),
         registration_open: tenant.registration() == Registration::Open,
-        signing_algorithms: &schedule::active_algorithms(tenant.keys(), region, now),
+        signing_algorithms: &tenant.algorithms(region, now),
     };
     document(&provider).to_string().into_bytes()
 }

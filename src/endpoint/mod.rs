@@ -14,6 +14,7 @@ pub mod interaction;
 pub mod introspect;
 pub mod json;
 pub mod jwks;
+pub mod maintenance;
 pub mod metadata;
 pub mod pages;
 pub mod register;

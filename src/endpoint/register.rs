@@ -27,6 +27,7 @@ pub async fn handle<P: Platform>(
 ) -> Result<Response, Error> {
     let members = Members::of(request)?; // 1
     let metadata = ClientMetadata::parse(&members.rest())?.by_itself(None)?; // 2
+    metadata.check_algorithms(&tenant.algorithms(&context.configuration().await.region, context.now()))?;
     let secret = (!metadata.is_public()).then(|| Secret::generate(context.random())); // 3
     let registration_token = Secret::generate(context.random());
     let now = context.now();

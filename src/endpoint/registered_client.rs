@@ -79,6 +79,7 @@ async fn update<P: Platform>(
         Some(_) => return Err(invalid("client_secret", "is not the current one of this client").into()),
     }
     let metadata = ClientMetadata::parse(&members.rest())?.by_itself(Some(&before.metadata))?; // 3
+    metadata.check_algorithms(&tenant.algorithms(&context.configuration().await.region, context.now()))?;
     let new_secret =
         (!metadata.is_public() && before.secret_hash.is_none()).then(|| Secret::generate(context.random())); // 4
     let client = ClientRow {

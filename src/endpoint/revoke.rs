@@ -29,8 +29,8 @@ pub async fn handle<P: Platform>(
     let text = form.required("token")?;
     if let Some(token) = tenant.sealer().open::<RefreshToken>(text) {
         revoke_grant(context, tenant, &presented, &token).await?;
-    } else if let Some(claims) = bearer::access_token(context, tenant, text).await? {
-        revoke_access_token(context, tenant, &presented, &claims).await?;
+    } else if let Some(token) = bearer::access_token(context, tenant, text).await? {
+        revoke_access_token(context, tenant, &presented, &token.claims).await?;
     }
     Ok(Response::new(200).with("cache-control", "no-store"))
 }

@@ -29,8 +29,8 @@ pub async fn handle<P: Platform>(context: &Context<'_, P>, request: &Request) ->
     let is_sent = request.method == Method::Post;
     let form = if is_sent { form_body(request)? } else { query(request)? };
     form.check_unique()?;
-    let root = crate::tenants::root_secret(context).await?;
-    let ticket = setup::open_ticket(&root, form.value("ticket").unwrap_or_default(), context.now())?; // 1
+    let roots = crate::tenants::roots(context).await?;
+    let ticket = setup::open_ticket(&roots, form.value("ticket").unwrap_or_default(), context.now())?; // 1
     let issuer = Issuer::parse(&ticket.issuer).map_err(|_| Refusal::TicketInvalid)?;
     let turn = is_sent.then(|| context.isolate.enter_set_up(context.now()).ok_or(UNDER_WAY)).transpose()?; // 2
     let answer = context.sql(&tenants::survey(), Freshness::Primary).await?;
@@ -134,7 +134,7 @@ async fn set_up<P: Platform>(
     let registration =
         if form.value("registration") == Some("open") { Registration::Open } else { Registration::Closed };
     let made = setup::provision(context, issuer, name, registration).await?;
-    let password_hash = crate::password::hash(context, &made.master, password)?;
+    let password_hash = crate::password::hash(context, &made.pepper, password)?;
     let user = administrator(context, username, email);
     let client_secret = context.random_id::<32>();
     let client = operator_client(context, &client_secret);
@@ -183,7 +183,8 @@ fn contents<P: Platform>(
 ) -> Vec<Statement> {
     let tenant_id = &made.tenant.id;
     let now = context.now();
-    let mut statements: Vec<Statement> = made.keys.iter().map(|key| keys::insert(tenant_id, key)).collect();
+    let mut statements: Vec<Statement> =
+        made.keys.iter().map(|key| keys::insert(tenant_id, &made.tenant.wrapped_master, key)).collect();
     statements.push(users::insert(tenant_id, user));
     statements.push(users::set_password(tenant_id, &user.id, password_hash, now));
     statements.push(clients::insert(tenant_id, client));

@@ -63,7 +63,7 @@ pub async fn handle<P: Platform>(
         return Ok(again(429, problem).with("retry-after", seconds.to_string()));
     }
     let hash = seen.user.as_ref().filter(|user| !user.disabled).map(|user| user.password_hash.as_str());
-    let verified = password::verify(tenant.master(), password, hash)?; // 4
+    let verified = password::verify(tenant.pepper(), password, hash)?; // 4
     let Some(user) = seen.user.as_ref().filter(|_| verified) else {
         record_failure(context, tenant, Event::SignInFailed, seen.user.as_ref(), &pending).await?;
         context.note(&Refusal::SignInFailed.into());

@@ -16,6 +16,9 @@ use crate::platform::{Alg, Platform};
 use crate::store::grants::GrantRow;
 use crate::tenant::Tenant;
 
+/// What access tokens are signed with: the default of everything that lets us choose.
+pub const ACCESS_TOKEN_ALG: Alg = Alg::ES256;
+
 /// What tokens are issued from.
 pub struct Issue<'a> {
     pub client_id: &'a str,
@@ -66,13 +69,13 @@ pub fn response(body: &Value) -> Response {
     Response::json(200, body).with("pragma", "no-cache")
 }
 
-/// Signs an access token with the default algorithm of everything that lets us choose, ES256.
+/// Signs an access token.
 pub async fn access_token<P: Platform>(
     context: &Context<'_, P>,
     tenant: &Tenant,
     claims: &AccessTokenClaims,
 ) -> Result<String, Error> {
-    let key = tenant.signing_key(Alg::ES256, &context.configuration().await.region, context.now())?;
+    let key = tenant.signing_key(ACCESS_TOKEN_ALG, &context.configuration().await.region, context.now())?;
     Ok(jws::sign(context, &key, ACCESS_TOKEN, &json!(claims)).await?)
 }
 
@@ -120,7 +123,7 @@ async fn id_token<P: Platform>(
         amr: &issue.grant.amr,
         sid: &issue.grant.session_id,
         nonce: issue.nonce,
-        at_hash: Some(jws::half_hash(access_token)),
+        at_hash: Some(jws::half_hash(key.alg, access_token)),
         person,
     };
     Ok(jws::sign(context, &key, ID_TOKEN, &token.claims()).await?)

@@ -7,11 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_compact::UntrustedToken;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 use super::jwk::PublicJwk;
 use crate::context::Context;
-use crate::platform::{Fault, Platform, PrivateKey};
+use crate::platform::{Alg, Fault, Platform, PrivateKey};
 
 /// Signs `claims` as a JWT; `typ` is the media type of RFC 7515 §4.1.9.
 pub async fn sign<P: Platform>(
@@ -71,11 +71,15 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// `at_hash` and its siblings (OpenID Connect Core §3.1.3.6) for algorithms with SHA-256: the left half of the hash.
+/// `at_hash` and its siblings (OpenID Connect Core §3.1.3.6): the left half of the hash that goes with the ID token's
+/// algorithm; for Ed25519 that is the one inside it, SHA-512.
 #[must_use]
-pub fn half_hash(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    URL_SAFE_NO_PAD.encode(hash.get(..16).unwrap_or_default())
+pub fn half_hash(alg: Alg, text: &str) -> String {
+    let left_half = |hash: &[u8]| URL_SAFE_NO_PAD.encode(hash.get(..hash.len() / 2).unwrap_or_default());
+    match alg {
+        Alg::RS256 | Alg::PS256 | Alg::ES256 => left_half(&Sha256::digest(text.as_bytes())),
+        Alg::EdDSA => left_half(&Sha512::digest(text.as_bytes())),
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +87,6 @@ mod tests {
     use super::*;
     use crate::jose::jwk::Material;
     use crate::memory::{World, block_on};
-    use crate::platform::Alg;
 
     /// The claims of RFC 7515 §A.1 to §A.3.
     const PAYLOAD: &str =
@@ -183,6 +186,6 @@ mod tests {
     #[test]
     fn half_hash_is_the_at_hash_of_openid_connect_core_appendix_a() {
         // Appendix A.3's access token and the at_hash of its ID token.
-        assert_eq!(half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
+        assert_eq!(half_hash(Alg::ES256, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
     }
 }

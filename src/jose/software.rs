@@ -1,7 +1,7 @@
 //! Keys and signatures in pure Rust, for hosts without WebCrypto (Spin, native).
 //!
-//! In scope: making and using RS256 keys of 2048 bits (RFC 7518 §3.3) and ES256 keys (RFC 7518 §3.4), which come and go as
-//! PKCS #8 and SubjectPublicKeyInfo DER; verifying, with jwt-compact, by JWKs. Out of scope: wrapping of private keys.
+//! In scope: making and using RS256 and PS256 keys of 2048 bits (RFC 7518 §3.3, §3.5), ES256 keys (RFC 7518 §3.4) and Ed25519
+//! keys for EdDSA (RFC 8037 §3.1), which come and go as PKCS #8 and SubjectPublicKeyInfo DER; verifying, with jwt-compact, by JWKs. Out of scope: wrapping of private keys.
 //!
 //! Randomness is an argument, as everywhere.
 
@@ -12,17 +12,18 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_compact::alg::{Es256, Rsa, RsaPublicKey, VerifyingKey};
+use ed25519_compact::{KeyPair, Seed};
+use jwt_compact::alg::{Ed25519, Es256, Rsa, RsaPublicKey, VerifyingKey};
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use p256::ecdsa;
 use rand_core::CryptoRngCore;
 use rsa::RsaPrivateKey;
-use rsa::pkcs1v15;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
+use rsa::{pkcs1v15, pss};
 use sha2::Sha256;
 
-use super::jwk::{Material, PublicJwk};
+use super::jwk::{ED25519_SPKI, Material, PublicJwk};
 use crate::platform::{Alg, Fault, NewKey, PrivateKey, SecretBytes};
 
 /// What RFC 7518 §3.3 asks for at least, and the size that relying parties handle fastest.
@@ -32,16 +33,29 @@ const RSA_BITS: usize = 2048;
 /// RSA key takes about 3 KB.
 const KEYS_HELD: usize = 32;
 
+/// What stands before the seed in the PKCS #8 form of an Ed25519 key (RFC 8410 §7).
+const ED25519_PKCS8: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
 /// Makes a key pair. RSA takes around a second in wasm: keys are made ahead of need, not while somebody waits.
 pub fn generate(alg: Alg, rng: &mut impl CryptoRngCore) -> Result<NewKey, Fault> {
     match alg {
-        Alg::RS256 => {
+        Alg::RS256 | Alg::PS256 => {
             let key = RsaPrivateKey::new(rng, RSA_BITS).map_err(|error| Fault::Crypto(error.to_string()))?;
             encode(&key, &key.to_public_key())
         }
         Alg::ES256 => {
             let key = p256::SecretKey::random(rng);
             encode(&key, &key.public_key())
+        }
+        Alg::EdDSA => {
+            let mut seed = [0; 32];
+            rng.fill_bytes(&mut seed);
+            let pair = KeyPair::from_seed(Seed::new(seed));
+            Ok(NewKey {
+                pkcs8: SecretBytes([ED25519_PKCS8.as_slice(), &seed].concat()),
+                spki: [ED25519_SPKI.as_slice(), pair.pk.as_ref()].concat(),
+            })
         }
     }
 }
@@ -60,8 +74,12 @@ pub fn verify(key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, F
         (Alg::RS256, Material::Rsa { n, e }) => {
             rsa_key(n, e).map(|key| is_signature(&Rsa::rs256(), &key, input, signature))
         }
+        (Alg::PS256, Material::Rsa { n, e }) => {
+            rsa_key(n, e).map(|key| is_signature(&Rsa::ps256(), &key, input, signature))
+        }
         (Alg::ES256, Material::Ec { x, y, .. }) => ec_key(x, y).map(|key| is_signature(&Es256, &key, input, signature)),
-        (Alg::RS256, Material::Ec { .. }) | (Alg::ES256, Material::Rsa { .. }) => None,
+        (Alg::EdDSA, Material::Okp { x, .. }) => okp_key(x).map(|key| is_signature(&Ed25519, &key, input, signature)),
+        (Alg::RS256 | Alg::PS256 | Alg::ES256 | Alg::EdDSA, _) => None,
     };
     verified.ok_or_else(|| Fault::Undecodable(format!("public key {} ({})", key.kid, key.alg.as_str())))
 }
@@ -80,6 +98,10 @@ fn ec_key(x: &str, y: &str) -> Option<<Es256 as Algorithm>::VerifyingKey> {
     point.extend(URL_SAFE_NO_PAD.decode(x).ok()?);
     point.extend(URL_SAFE_NO_PAD.decode(y).ok()?);
     VerifyingKey::<Es256>::from_slice(&point).ok()
+}
+
+fn okp_key(x: &str) -> Option<<Ed25519 as Algorithm>::VerifyingKey> {
+    VerifyingKey::<Ed25519>::from_slice(&URL_SAFE_NO_PAD.decode(x).ok()?).ok()
 }
 
 /// Private keys that this instance has parsed, by `kid`; the least recently used ones make room.
@@ -133,35 +155,50 @@ impl fmt::Debug for SoftwareKeys {
 
 enum SigningKey {
     RS256(Box<pkcs1v15::SigningKey<Sha256>>),
+    PS256(Box<pss::SigningKey<Sha256>>),
     ES256(ecdsa::SigningKey),
+    EdDSA(Box<KeyPair>),
 }
 
 impl SigningKey {
     fn parse(key: &PrivateKey) -> Result<Self, Fault> {
-        let undecodable = |_| Fault::Undecodable(format!("private key {} ({})", key.kid, key.alg.as_str()));
-        match key.alg {
-            // Importing computes the CRT values, so each signature works modulo the primes.
-            Alg::RS256 => RsaPrivateKey::from_pkcs8_der(&key.pkcs8.0)
-                .map(|key| Self::RS256(Box::new(pkcs1v15::SigningKey::new(key)))),
-            Alg::ES256 => ecdsa::SigningKey::from_pkcs8_der(&key.pkcs8.0).map(Self::ES256),
-        }
-        .map_err(undecodable)
+        // Importing computes the CRT values, so each signature works modulo the primes.
+        let rsa = || RsaPrivateKey::from_pkcs8_der(&key.pkcs8.0).ok();
+        let parsed = match key.alg {
+            Alg::RS256 => rsa().map(|key| Self::RS256(Box::new(pkcs1v15::SigningKey::new(key)))),
+            Alg::PS256 => rsa().map(|key| Self::PS256(Box::new(pss::SigningKey::new(key)))),
+            Alg::ES256 => ecdsa::SigningKey::from_pkcs8_der(&key.pkcs8.0).ok().map(Self::ES256),
+            Alg::EdDSA => ed25519_seed(&key.pkcs8.0).map(|seed| Self::EdDSA(Box::new(KeyPair::from_seed(seed)))),
+        };
+        parsed.ok_or_else(|| Fault::Undecodable(format!("private key {} ({})", key.kid, key.alg.as_str())))
     }
 
     fn alg(&self) -> Alg {
         match self {
             Self::RS256(_) => Alg::RS256,
+            Self::PS256(_) => Alg::PS256,
             Self::ES256(_) => Alg::ES256,
+            Self::EdDSA(_) => Alg::EdDSA,
         }
     }
 
     fn sign(&self, input: &[u8], rng: &mut impl CryptoRngCore) -> Result<Vec<u8>, Fault> {
         match self {
             Self::RS256(key) => key.try_sign_with_rng(rng, input).map(|signature| signature.to_vec()),
+            Self::PS256(key) => key.try_sign_with_rng(rng, input).map(|signature| signature.to_vec()),
             Self::ES256(key) => key.try_sign(input).map(|signature: ecdsa::Signature| signature.to_vec()),
+            // Without noise it is the one signature of RFC 8032.
+            Self::EdDSA(pair) => Ok(pair.sk.sign(input, None).to_vec()),
         }
         .map_err(|error| Fault::Crypto(error.to_string()))
     }
+}
+
+/// The seed in a PKCS #8 private key; what may follow it (the public half, RFC 5958) derives from it.
+fn ed25519_seed(pkcs8: &[u8]) -> Option<Seed> {
+    // The outer length and the version differ between the two versions of the format.
+    let [0x30, _, 0x02, 0x01, _, rest @ ..] = pkcs8 else { return None };
+    Seed::from_slice(rest.strip_prefix(ED25519_PKCS8.get(5..)?)?.get(..32)?).ok()
 }
 
 fn encode(private: &impl EncodePrivateKey, public: &impl EncodePublicKey) -> Result<NewKey, Fault> {

@@ -114,10 +114,10 @@ impl Platform for MemoryPlatform {
             return Err(Fault::Crypto(BROKEN.to_owned()));
         }
         match alg {
-            Alg::RS256 => {
+            Alg::RS256 | Alg::PS256 => {
                 Ok(test_keys::rsa(self.shared().rsa_keys_made.replace(self.shared().rsa_keys_made.get() + 1)))
             }
-            Alg::ES256 => software::generate(alg, &mut *self.shared().random.borrow_mut()),
+            Alg::ES256 | Alg::EdDSA => software::generate(alg, &mut *self.shared().random.borrow_mut()),
         }
     }
 

@@ -55,6 +55,9 @@ pub struct ClientMetadata {
     pub subject_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_signed_response_alg: Option<Alg>,
+    /// UserInfo answers a JWT, not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<Alg>,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_max_age: Option<i64>,
@@ -65,7 +68,7 @@ pub struct ClientMetadata {
 }
 
 /// The members that registration knows.
-const MEMBERS: [&str; 23] = [
+const MEMBERS: [&str; 24] = [
     "redirect_uris",
     "post_logout_redirect_uris",
     "token_endpoint_auth_method",
@@ -86,17 +89,17 @@ const MEMBERS: [&str; 23] = [
     "software_version",
     "subject_type",
     "id_token_signed_response_alg",
+    "userinfo_signed_response_alg",
     "default_max_age",
     "require_auth_time",
     "default_acr_values",
 ];
 
 /// Members that ask for protection which we do not give: better refused than ignored.
-const UNSUPPORTED: [&str; 12] = [
+const UNSUPPORTED: [&str; 11] = [
     "sector_identifier_uri",
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
-    "userinfo_signed_response_alg",
     "userinfo_encrypted_response_alg",
     "userinfo_encrypted_response_enc",
     "request_object_signing_alg",
@@ -106,6 +109,9 @@ const UNSUPPORTED: [&str; 12] = [
     "tls_client_certificate_bound_access_tokens",
     "dpop_bound_access_tokens",
 ];
+
+/// The members that choose what something is signed with.
+pub const ALGORITHM_MEMBERS: [&str; 2] = ["id_token_signed_response_alg", "userinfo_signed_response_alg"];
 
 const SOFTWARE_STATEMENT: &str = "software_statement";
 
@@ -152,6 +158,7 @@ impl ClientMetadata {
             software_version: members.text("software_version")?,
             subject_type: members.text("subject_type")?,
             id_token_signed_response_alg: members.alg("id_token_signed_response_alg")?,
+            userinfo_signed_response_alg: members.alg("userinfo_signed_response_alg")?,
             default_max_age: members.seconds("default_max_age")?,
             require_auth_time: members.flag("require_auth_time")?,
             default_acr_values: members.texts("default_acr_values")?,
@@ -229,6 +236,22 @@ impl ClientMetadata {
         for uri in &self.post_logout_redirect_uris {
             check_registrable(uri, self.application_type)
                 .map_err(|why| invalid(format!("A post_logout_redirect_uri {why}.")))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses algorithms that nothing can be signed with here yet; discovery lists those that it can.
+    pub fn check_algorithms(&self, active: &[Alg]) -> Result<(), Refusal> {
+        let chosen = [self.id_token_signed_response_alg, self.userinfo_signed_response_alg];
+        for (name, alg) in ALGORITHM_MEMBERS.into_iter().zip(chosen) {
+            if let Some(alg) = alg.filter(|alg| !active.contains(alg)) {
+                let listed: Vec<&str> = active.iter().map(|alg| alg.as_str()).collect();
+                return Err(invalid(format!(
+                    "{name} {} is not available; there are {}.",
+                    alg.as_str(),
+                    listed.join(", ")
+                )));
+            }
         }
         Ok(())
     }
@@ -323,7 +346,7 @@ mod tests {
             ("subject_type", json!("pairwise")),
             ("client_name", json!(7)),
             ("default_max_age", json!(-1)),
-            ("userinfo_signed_response_alg", json!("RS256")),
+            ("userinfo_signed_response_alg", json!("none")),
         ] {
             assert_eq!(code(with(name, value)), "invalid_client_metadata", "{name}");
         }
@@ -357,6 +380,7 @@ mod tests {
             "software_version": "1",
             "subject_type": "public",
             "id_token_signed_response_alg": "ES256",
+            "userinfo_signed_response_alg": "EdDSA",
             "default_max_age": 1,
             "require_auth_time": true,
             "default_acr_values": ["1"],

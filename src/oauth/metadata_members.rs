@@ -63,7 +63,10 @@ impl Members<'_> {
 
     pub(super) fn alg(&self, name: &'static str) -> Result<Option<Alg>, Refusal> {
         self.text(name)?
-            .map(|text| Alg::from_name(&text).ok_or_else(|| invalid(format!("{name} has to be RS256 or ES256."))))
+            .map(|text| {
+                let known = || Alg::ALL.map(Alg::as_str).join(", ");
+                Alg::from_name(&text).ok_or_else(|| invalid(format!("{name} has to be one of {}.", known())))
+            })
             .transpose()
     }
 

@@ -44,6 +44,7 @@ pub fn document(provider: &Provider<'_>) -> Value {
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
+        "userinfo_signing_alg_values_supported": algorithms,
         "token_endpoint_auth_methods_supported": all_methods,
         "revocation_endpoint_auth_methods_supported": all_methods,
         "introspection_endpoint_auth_methods_supported": with_secret,

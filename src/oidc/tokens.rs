@@ -7,6 +7,8 @@ use crate::platform::UnixTime;
 
 /// `typ` of an ID token's header.
 pub const ID_TOKEN: &str = "JWT";
+/// `typ` of a signed UserInfo response's header.
+pub const USERINFO: &str = "JWT";
 /// `typ` of an access token's header (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
 

@@ -29,10 +29,22 @@ const IF_USER_UNCHANGED: &str = insert_when!(
 const IF_CLIENT: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND operator = 0");
 const IF_CLIENT_UNCHANGED: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND updated_at = ?11");
 const IF_SESSION: &str = insert_when!("sessions WHERE tenant_id = ?1 AND id = ?11");
+const IF_KEY: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11");
+const IF_KEY_NOT_REVOKED: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11 AND revoked_at IS NULL");
 const RECORDED: &str = "SELECT id FROM audit_events WHERE tenant_id = ?1 AND id = ?2";
 
-pub const STATEMENTS: &[&str] =
-    &[INSERT, IF_TENANT_UNCHANGED, IF_USER, IF_USER_UNCHANGED, IF_CLIENT, IF_CLIENT_UNCHANGED, IF_SESSION, RECORDED];
+pub const STATEMENTS: &[&str] = &[
+    INSERT,
+    IF_TENANT_UNCHANGED,
+    IF_USER,
+    IF_USER_UNCHANGED,
+    IF_CLIENT,
+    IF_CLIENT_UNCHANGED,
+    IF_SESSION,
+    IF_KEY,
+    IF_KEY_NOT_REVOKED,
+    RECORDED,
+];
 
 /// What happened. Names are `subject.verb`. Those of grants and tokens stand in the statements that find out what it was
 /// (`grant.issued`, `code.replayed`, `grant.refreshed`, `refresh_token.reused`, `grant.revoked`, `token.revoked`).
@@ -55,6 +67,10 @@ pub enum Event {
     UserDeleted,
     TenantCreated,
     TenantChanged,
+    KeyPublished,
+    KeyRevoked,
+    MasterRewrapped,
+    MasterReplaced,
 }
 
 impl Event {
@@ -78,6 +94,10 @@ impl Event {
             Self::UserDeleted => "user.deleted",
             Self::TenantCreated => "tenant.created",
             Self::TenantChanged => "tenant.changed",
+            Self::KeyPublished => "key.published",
+            Self::KeyRevoked => "key.revoked",
+            Self::MasterRewrapped => "master.rewrapped",
+            Self::MasterReplaced => "master.replaced",
         }
     }
 }
@@ -114,6 +134,10 @@ pub enum Condition<'a> {
     ClientUnchanged { updated_at: UnixTime },
     /// The session is there.
     Session { id: &'a str },
+    /// The signing key is there.
+    Key { kid: &'a str },
+    /// The signing key is there and not revoked.
+    KeyNotRevoked { kid: &'a str },
 }
 
 #[must_use]
@@ -144,6 +168,14 @@ pub fn insert_if(tenant_id: &str, row: AuditRow<'_>, condition: Condition<'_>) -
         Condition::Session { id } => {
             parameters.push(id.into());
             IF_SESSION
+        }
+        Condition::Key { kid } => {
+            parameters.push(kid.into());
+            IF_KEY
+        }
+        Condition::KeyNotRevoked { kid } => {
+            parameters.push(kid.into());
+            IF_KEY_NOT_REVOKED
         }
     };
     Statement::new(sql, parameters)

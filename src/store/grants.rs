@@ -68,6 +68,9 @@ const END_OF_SESSION: &str = "UPDATE grants SET revoked_at = ?3 WHERE tenant_id 
 const END_OF_USER: &str = "UPDATE grants SET revoked_at = ?3 WHERE tenant_id = ?1 AND user_id = ?2 AND revoked_at IS NULL \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 
+const END_OF_TENANT: &str = "UPDATE grants SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
+
 pub const STATEMENTS: &[&str] = &[
     REDEEM,
     END_REPLAYED,
@@ -81,6 +84,7 @@ pub const STATEMENTS: &[&str] = &[
     MOVE_TO_SESSION,
     END_OF_SESSION,
     END_OF_USER,
+    END_OF_TENANT,
 ];
 
 /// Seconds after which a grant can no longer be refreshed.
@@ -302,4 +306,10 @@ pub fn end_of_session(tenant_id: &str, session_id: &str, now: UnixTime) -> State
 #[must_use]
 pub fn end_of_user(tenant_id: &str, user_id: &str, now: UnixTime, decision: &str) -> Statement {
     Statement::new(END_OF_USER, vec![tenant_id.into(), user_id.into(), now.into(), decision.into()])
+}
+
+/// Ends every grant of a tenant, when the audit row `decision` says so.
+#[must_use]
+pub fn end_of_tenant(tenant_id: &str, now: UnixTime, decision: &str) -> Statement {
+    Statement::new(END_OF_TENANT, vec![tenant_id.into(), now.into(), decision.into()])
 }

@@ -9,6 +9,7 @@ pub mod clients;
 pub mod consents;
 pub mod grants;
 pub mod keys;
+pub mod maintenance;
 pub mod migrations;
 pub mod sessions;
 pub mod tenants;
@@ -21,10 +22,13 @@ use serde::de::DeserializeOwned;
 use crate::platform::{Fault, Row, UnixTime, Value};
 
 /// The version that `kv-schema/sql` leaves the database at.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// The migrations in order: name and text. Applied by `wrangler d1 migrations apply` on Workers, by the component on Spin.
-pub const MIGRATIONS: &[(&str, &str)] = &[("0001_initial.sql", include_str!("../../kv-schema/sql/0001_initial.sql"))];
+pub const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_initial.sql", include_str!("../../kv-schema/sql/0001_initial.sql")),
+    ("0002_keys_and_regions.sql", include_str!("../../kv-schema/sql/0002_keys_and_regions.sql")),
+];
 
 /// Every statement that runs, for the test that reads their plans.
 #[must_use]
@@ -35,6 +39,7 @@ pub fn statements() -> Vec<&'static str> {
         consents::STATEMENTS,
         grants::STATEMENTS,
         keys::STATEMENTS,
+        maintenance::STATEMENTS,
         sessions::STATEMENTS,
         tenants::STATEMENTS,
         throttles::STATEMENTS,

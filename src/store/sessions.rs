@@ -19,7 +19,10 @@ const END: &str =
 const END_ALL: &str = "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND user_id = ?2 AND ended_at IS NULL \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 
-pub const STATEMENTS: &[&str] = &[WITH_USER, INSERT, TOUCH, SPEND_ANSWER, END, END_ALL];
+const END_OF_TENANT: &str = "UPDATE sessions SET ended_at = ?2 WHERE tenant_id = ?1 AND ended_at IS NULL \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
+
+pub const STATEMENTS: &[&str] = &[WITH_USER, INSERT, TOUCH, SPEND_ANSWER, END, END_ALL, END_OF_TENANT];
 
 /// Seconds without a request after which a session is over.
 pub const IDLE_LIFETIME: i64 = 24 * 3600;
@@ -130,4 +133,10 @@ pub fn end(tenant_id: &str, id: &str, now: UnixTime) -> Statement {
 #[must_use]
 pub fn end_all(tenant_id: &str, user_id: &str, now: UnixTime, decision: &str) -> Statement {
     Statement::new(END_ALL, vec![tenant_id.into(), user_id.into(), now.into(), decision.into()])
+}
+
+/// Ends every session of a tenant, when the audit row `decision` says so.
+#[must_use]
+pub fn end_of_tenant(tenant_id: &str, now: UnixTime, decision: &str) -> Statement {
+    Statement::new(END_OF_TENANT, vec![tenant_id.into(), now.into(), decision.into()])
 }

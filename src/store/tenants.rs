@@ -2,16 +2,16 @@
 
 use crate::platform::{Fault, Row, Statement, UnixTime};
 
-use super::keys::{self, KeyRow};
+use super::keys::{self, KeyRow, UnreadableKey};
 
 const SCHEMA: &str = "SELECT version FROM schema_version WHERE singleton = 1";
-const BY_LOCATOR: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at \
-     FROM tenants WHERE locator = ?1";
-const BY_ID: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at \
-     FROM tenants WHERE id = ?1";
-const PAGE: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at \
-     FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2";
-const ANY: &str = "SELECT id, wrapped_master FROM tenants LIMIT 1";
+const BY_LOCATOR: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at, \
+     regions, wrapped_pepper FROM tenants WHERE locator = ?1";
+const BY_ID: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at, \
+     regions, wrapped_pepper FROM tenants WHERE id = ?1";
+const PAGE: &str = "SELECT id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at, \
+     regions, wrapped_pepper FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ANY: &str = "SELECT id, wrapped_master, regions FROM tenants LIMIT 1";
 const INSERT: &str = "INSERT INTO tenants \
      (id, issuer, locator, name, registration, wrapped_master, version, created_at, disabled_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, NULL) ON CONFLICT DO NOTHING RETURNING id";
@@ -20,10 +20,16 @@ const INSERT_FIRST: &str = "INSERT INTO tenants \
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, NULL WHERE NOT EXISTS (SELECT 1 FROM tenants) ON CONFLICT DO NOTHING RETURNING id";
 const USE_TICKET: &str = "INSERT INTO used_tickets (id, used_at) SELECT ?2, ?3 WHERE EXISTS \
      (SELECT 1 FROM tenants WHERE id = ?1) ON CONFLICT DO NOTHING";
-const UPDATE: &str = "UPDATE tenants SET name = ?2, registration = ?3, disabled_at = ?4, version = version + 1 \
-     WHERE id = ?1 AND version = ?5 AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?6)";
+const UPDATE: &str = "UPDATE tenants SET name = ?2, registration = ?3, disabled_at = ?4, regions = ?5, version = version + 1 \
+     WHERE id = ?1 AND version = ?6 AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?7)";
+const REWRAP_MASTER: &str = "UPDATE tenants SET wrapped_master = ?2, version = version + 1 WHERE id = ?1 AND version = ?3 \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
+const REPLACE_MASTER: &str = "UPDATE tenants SET wrapped_master = ?2, wrapped_pepper = ?3, version = version + 1 \
+     WHERE id = ?1 AND version = ?4 \
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?5)";
 
-pub const STATEMENTS: &[&str] = &[SCHEMA, BY_LOCATOR, BY_ID, PAGE, ANY, INSERT, INSERT_FIRST, USE_TICKET, UPDATE];
+pub const STATEMENTS: &[&str] =
+    &[SCHEMA, BY_LOCATOR, BY_ID, PAGE, ANY, INSERT, INSERT_FIRST, USE_TICKET, UPDATE, REWRAP_MASTER, REPLACE_MASTER];
 
 /// Who may register clients by themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -64,6 +70,10 @@ pub struct TenantRow {
     pub version: i64,
     pub created_at: UnixTime,
     pub disabled_at: Option<UnixTime>,
+    /// Regions that sign with keys of their own; none: every region signs with the common ones.
+    pub regions: Vec<String>,
+    /// `None`: the pepper derives from the master.
+    pub wrapped_pepper: Option<String>,
 }
 
 impl TenantRow {
@@ -79,6 +89,8 @@ impl TenantRow {
             version: row.integer(6)?,
             created_at: row.time(7)?,
             disabled_at: row.optional_time(8)?,
+            regions: row.json(9)?,
+            wrapped_pepper: row.optional_text(10)?,
         })
     }
 }
@@ -88,6 +100,8 @@ impl TenantRow {
 pub struct TenantWithKeys {
     pub tenant: TenantRow,
     pub keys: Vec<KeyRow>,
+    /// Rows of keys that this build cannot use.
+    pub unreadable: Vec<UnreadableKey>,
 }
 
 /// Schema version, tenant and keys in one batch; read with [`loaded`].
@@ -104,8 +118,8 @@ pub fn loaded(answer: &crate::platform::Answer) -> Result<Option<TenantWithKeys>
     }
     let Some(row) = super::first_row(answer, 1) else { return Ok(None) };
     let tenant = TenantRow::from_row(row)?;
-    let keys = super::all_rows(answer, 2).iter().map(KeyRow::from_row).collect::<Result<_, _>>()?;
-    Ok(Some(TenantWithKeys { tenant, keys }))
+    let (keys, unreadable) = keys::read_all(super::all_rows(answer, 2))?;
+    Ok(Some(TenantWithKeys { tenant, keys, unreadable }))
 }
 
 /// The schema's version, and some tenant if there is any (for set-up and health).
@@ -165,6 +179,31 @@ pub fn update(tenant: &TenantRow, decision: &str) -> Statement {
             tenant.name.as_str().into(),
             tenant.registration.as_str().into(),
             tenant.disabled_at.into(),
+            serde_json::to_string(&tenant.regions).unwrap_or_default().into(),
+            tenant.version.into(),
+            decision.into(),
+        ],
+    )
+}
+
+/// Wraps the same master anew, when the audit row `decision` says so.
+#[must_use]
+pub fn rewrap_master(tenant: &TenantRow, wrapped_master: &str, decision: &str) -> Statement {
+    Statement::new(
+        REWRAP_MASTER,
+        vec![tenant.id.as_str().into(), wrapped_master.into(), tenant.version.into(), decision.into()],
+    )
+}
+
+/// Gives a tenant another master, and keeps its pepper, when the audit row `decision` says so.
+#[must_use]
+pub fn replace_master(tenant: &TenantRow, wrapped_master: &str, wrapped_pepper: &str, decision: &str) -> Statement {
+    Statement::new(
+        REPLACE_MASTER,
+        vec![
+            tenant.id.as_str().into(),
+            wrapped_master.into(),
+            wrapped_pepper.into(),
             tenant.version.into(),
             decision.into(),
         ],

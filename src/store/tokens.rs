@@ -6,10 +6,18 @@ use super::grants::UserClaims;
 
 const STANDING: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, r.jti, g.revoked_at, g.generation, \
      g.rotated_at, g.expires_at, g.offline, g.scope, g.claims AS claims_request, u.id AS user_id, u.claims AS user_claims, u.updated_at, \
-     c.metadata, c.secret_hash \
+     c.metadata, c.secret_hash, k.kid IS NOT NULL AND k.revoked_at IS NULL AS key_is_good \
      FROM clients AS c \
      LEFT JOIN revoked_tokens AS r ON r.tenant_id = c.tenant_id AND r.jti = ?3 \
      LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?4 AND g.client_id = c.id \
+     LEFT JOIN users AS u ON u.tenant_id = g.tenant_id AND u.id = g.user_id AND u.disabled_at IS NULL \
+     LEFT JOIN signing_keys AS k ON k.tenant_id = c.tenant_id AND k.kid = ?5 \
+     WHERE c.tenant_id = ?1 AND c.id = ?2";
+const STANDING_OF_GRANT: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, NULL AS jti, g.revoked_at, g.generation, \
+     g.rotated_at, g.expires_at, g.offline, g.scope, g.claims AS claims_request, u.id AS user_id, u.claims AS user_claims, u.updated_at, \
+     c.metadata, c.secret_hash, 1 AS key_is_good \
+     FROM clients AS c \
+     LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?3 AND g.client_id = c.id \
      LEFT JOIN users AS u ON u.tenant_id = g.tenant_id AND u.id = g.user_id AND u.disabled_at IS NULL \
      WHERE c.tenant_id = ?1 AND c.id = ?2";
 const REVOKE: &str = "INSERT INTO revoked_tokens (tenant_id, jti, expires_at) \
@@ -21,14 +29,14 @@ const AUDIT_REVOCATION: &str = "INSERT INTO audit_events \
      WHERE c.tenant_id = ?1 AND c.id = ?2 AND c.disabled_at IS NULL AND c.secret_hash IS ?3 \
      AND NOT EXISTS (SELECT 1 FROM revoked_tokens AS r WHERE r.tenant_id = ?1 AND r.jti = ?4) ON CONFLICT DO NOTHING";
 
-pub const STATEMENTS: &[&str] = &[STANDING, REVOKE, AUDIT_REVOCATION];
+pub const STATEMENTS: &[&str] = &[STANDING, STANDING_OF_GRANT, REVOKE, AUDIT_REVOCATION];
 
 /// How a token stands: its client, and its grant if it has one.
 #[derive(Clone, Debug)]
 pub struct Standing {
     pub client_disabled: bool,
     pub operator: bool,
-    /// Revoked by itself.
+    /// Revoked by itself, or with the key that signed it.
     pub revoked: bool,
     pub grant: Option<GrantStanding>,
     pub client: crate::oauth::client_metadata::ClientMetadata,
@@ -51,6 +59,12 @@ pub struct GrantStanding {
 }
 
 impl Standing {
+    /// Whether it has a grant that was not ended.
+    #[must_use]
+    pub fn has_live_grant(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| !grant.revoked)
+    }
+
     pub fn from_row(row: &Row) -> Result<Self, Fault> {
         let grant = match row.optional_integer(4)? {
             None => None,
@@ -72,7 +86,7 @@ impl Standing {
         Ok(Self {
             client_disabled: row.optional_time(0)?.is_some(),
             operator: row.flag(1)?,
-            revoked: row.optional_text(2)?.is_some(),
+            revoked: row.optional_text(2)?.is_some() || !row.flag(15)?,
             grant,
             client: row.json(13)?,
             secret_hash: row.optional_text(14)?,
@@ -80,11 +94,28 @@ impl Standing {
     }
 }
 
-/// The standing of a token of `client_id`; no row when there is no such client. A token without a grant (client
-/// credentials) passes `None`.
+/// A token whose standing is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    pub client_id: &'a str,
+    pub jti: &'a str,
+    /// `None` for a token without a grant (client credentials).
+    pub grant_id: Option<&'a str>,
+    /// The key that signed it.
+    pub kid: &'a str,
+}
+
+/// The standing of a token; no row when there is no such client.
 #[must_use]
-pub fn standing(tenant_id: &str, client_id: &str, jti: &str, grant_id: Option<&str>) -> Statement {
-    Statement::new(STANDING, vec![tenant_id.into(), client_id.into(), jti.into(), grant_id.into()])
+pub fn standing(tenant_id: &str, token: Presented<'_>) -> Statement {
+    let Presented { client_id, jti, grant_id, kid } = token;
+    Statement::new(STANDING, vec![tenant_id.into(), client_id.into(), jti.into(), grant_id.into(), kid.into()])
+}
+
+/// The standing of a grant that a refresh token belongs to. They are sealed, not signed.
+#[must_use]
+pub fn standing_of_grant(tenant_id: &str, client_id: &str, grant_id: &str) -> Statement {
+    Statement::new(STANDING_OF_GRANT, vec![tenant_id.into(), client_id.into(), grant_id.into()])
 }
 
 /// An access token that its own client revokes.

@@ -59,7 +59,7 @@ fn an_issuer_belongs_to_one_tenant() {
         assert_eq!(answer.error(), (409, "invalid_request"), "{taken}");
     }
     assert_eq!(deployment.count("tenants WHERE id <> ?1"), 1);
-    assert_eq!(deployment.count("signing_keys WHERE tenant_id <> ?1"), 4);
+    assert_eq!(deployment.count("signing_keys WHERE tenant_id <> ?1"), 6);
 }
 
 #[test]

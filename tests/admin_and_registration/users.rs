@@ -1,7 +1,10 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use vedette::http::Method;
 use vedette::keys::wrap;
 use vedette::memory::{Breakage, interleave};
+use vedette::root::Roots;
 use vedette::seal::KeyMaterial;
 
 use crate::support::{Answer, Deployment, PASSWORD, ROOT_SECRET, USERNAME};
@@ -29,8 +32,10 @@ fn has_password(deployment: &Deployment, tenant_id: &str, user_id: &str, passwor
             WHERE t.id = ?1 AND c.user_id = ?2";
         db.query_row(sql, [tenant_id, user_id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     });
-    let master = wrap::unwrap_master(&KeyMaterial::new(ROOT_SECRET), tenant_id, &wrapped).unwrap();
-    vedette::password::verify(&master, password, Some(&hash)).unwrap()
+    let roots = Roots::parse(&URL_SAFE_NO_PAD.encode(ROOT_SECRET)).unwrap();
+    let master = wrap::unwrap_master(&roots, tenant_id, &wrapped).unwrap();
+    let pepper = KeyMaterial::new(master.derive("vedette password pepper v1"));
+    vedette::password::verify(&pepper, password, Some(&hash)).unwrap()
 }
 
 /// A session and a grant of that user, as signing in and redeeming a code would leave them.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa;
 use rsa::signature::Verifier as _;
-use rsa::{BigUint, RsaPublicKey, pkcs1v15};
+use rsa::{BigUint, RsaPublicKey, pkcs1v15, pss};
 use serde_json::Value;
 use sha2::Sha256;
 
@@ -46,6 +46,17 @@ pub fn verifies(token: &str, jwks: &Value) -> bool {
             let public = RsaPublicKey::new(n, e).expect("an RSA key");
             let signature = pkcs1v15::Signature::try_from(&signature[..]).expect("a signature");
             pkcs1v15::VerifyingKey::<Sha256>::new(public).verify(input.as_bytes(), &signature).is_ok()
+        }
+        Some("PS256") => {
+            let (n, e) = (BigUint::from_bytes_be(&member("n")), BigUint::from_bytes_be(&member("e")));
+            let public = RsaPublicKey::new(n, e).expect("an RSA key");
+            let signature = pss::Signature::try_from(&signature[..]).expect("a signature");
+            pss::VerifyingKey::<Sha256>::new(public).verify(input.as_bytes(), &signature).is_ok()
+        }
+        Some("EdDSA") => {
+            let public = ed25519_compact::PublicKey::from_slice(&member("x")).expect("an Ed25519 key");
+            let signature = ed25519_compact::Signature::from_slice(&signature).expect("a signature");
+            public.verify(input.as_bytes(), &signature).is_ok()
         }
         Some("ES256") => {
             let point = [vec![4], member("x"), member("y")].concat();

@@ -56,6 +56,7 @@ pub async fn create<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &
     };
     let client = with_secret_of_its_kind(edit.beside_metadata(&nothing, now), &new_secret);
     desk.tenant(tenant_id).await?;
+    client.metadata.check_algorithms(&desk.algorithms(tenant_id, &edit.metadata).await?)?;
     let change = desk.change(tenant_id, Event::ClientCreated, &[]).of_client(&client.id); // 3
     let batch = vec![clients::insert(tenant_id, &client), change.decide(Condition::Client)];
     if !change.make(desk.context, batch).await? {
@@ -78,11 +79,13 @@ pub async fn change<P: Platform>(
     request: &Request,
 ) -> Result<Response, Error> {
     let edit = Edit::of(Members::of(request)?)?; // 1
+    let algorithms = desk.algorithms(tenant_id, &edit.metadata).await?;
     let new_secret = Secret::generate(desk.context.random());
     let (before, after) = replace(desk, tenant_id, id, Event::ClientChanged, &edit.names, |before, now| {
         edit.check_operator(before)?;
         let mut after = edit.beside_metadata(before, now);
         after.metadata = edit.merged_into(&before.metadata)?; // 2
+        after.metadata.check_algorithms(&algorithms)?;
         Ok(with_secret_of_its_kind(after, &new_secret)) // 3
     })
     .await?; // 4

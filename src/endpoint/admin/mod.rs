@@ -1,24 +1,28 @@
-//! The management API: tenants, and each tenant's users and clients, for operator clients (design.md §7). In scope: who may, what
+//! The management API: tenants, each tenant's users, clients and signing keys, and the root secret, for operator clients (design.md §7). In scope: who may, what
 //! there is, and which method does what to it; the modules below do it.
 //!
 //! An operator client belongs to one tenant, asks there, and manages every tenant of the deployment.
 
 mod clients;
+mod keys;
 mod page;
+mod root_secret;
 mod tenants;
 mod users;
 
 use std::rc::Rc;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::http::{Method, Request, Response};
-use crate::platform::{Freshness, Platform};
+use crate::keys::schedule;
+use crate::oauth::client_metadata::ALGORITHM_MEMBERS;
+use crate::platform::{Alg, Freshness, Platform};
 use crate::store::audit::Event;
-use crate::store::first_row;
 use crate::store::tenants::{TenantRow, by_id};
+use crate::store::{self, all_rows, first_row};
 use crate::tenant::Tenant;
 
 use super::bearer::{self, Operator};
@@ -57,6 +61,12 @@ pub async fn handle<P: Platform>(
         (Resource::Client { tenant, id }, Method::Patch) => clients::change(&desk, tenant, id, request).await,
         (Resource::Client { tenant, id }, Method::Delete) => clients::delete(&desk, tenant, id).await,
         (Resource::ClientSecret { tenant, id }, Method::Post) => clients::rotate_secret(&desk, tenant, id).await,
+        (Resource::Keys { tenant }, Method::Get | Method::Head) => keys::list(&desk, desk.id(tenant)).await,
+        (Resource::KeysRotate { tenant }, Method::Post) => keys::rotate(&desk, desk.id(tenant), request).await,
+        (Resource::KeyRevoke { tenant, kid }, Method::Post) => keys::revoke(&desk, desk.id(tenant), kid).await,
+        (Resource::RootSecret, Method::Get | Method::Head) => root_secret::read(&desk).await,
+        (Resource::RootSecretRewrap, Method::Post) => root_secret::rewrap(&desk, request).await,
+        (Resource::ReplaceMasters, Method::Post) => root_secret::replace_masters(&desk, request).await,
         (resource, _) => Err(Refusal::MethodNotAllowed { allow: resource.allow().to_owned() }.into()),
     }
 }
@@ -66,11 +76,38 @@ pub async fn handle<P: Platform>(
 enum Resource<'a> {
     Tenants,
     Tenant(&'a str),
-    Users { tenant: &'a str },
-    User { tenant: &'a str, id: &'a str },
-    Clients { tenant: &'a str },
-    Client { tenant: &'a str, id: &'a str },
-    ClientSecret { tenant: &'a str, id: &'a str },
+    Users {
+        tenant: &'a str,
+    },
+    User {
+        tenant: &'a str,
+        id: &'a str,
+    },
+    Clients {
+        tenant: &'a str,
+    },
+    Client {
+        tenant: &'a str,
+        id: &'a str,
+    },
+    ClientSecret {
+        tenant: &'a str,
+        id: &'a str,
+    },
+    /// Keys of a tenant; without one, of the operator's own.
+    Keys {
+        tenant: Option<&'a str>,
+    },
+    KeysRotate {
+        tenant: Option<&'a str>,
+    },
+    KeyRevoke {
+        tenant: Option<&'a str>,
+        kid: &'a str,
+    },
+    RootSecret,
+    RootSecretRewrap,
+    ReplaceMasters,
 }
 
 impl<'a> Resource<'a> {
@@ -83,12 +120,28 @@ impl<'a> Resource<'a> {
             ["tenants", tenant, "clients"] => Some(Self::Clients { tenant }),
             ["tenants", tenant, "clients", id] => Some(Self::Client { tenant, id }),
             ["tenants", tenant, "clients", id, "secret"] => Some(Self::ClientSecret { tenant, id }),
+            ["tenants", tenant, "keys", ref of_keys @ ..] => Self::of_keys(Some(tenant), of_keys),
+            ["keys", ref of_keys @ ..] => Self::of_keys(None, of_keys),
+            ["root-secret"] => Some(Self::RootSecret),
+            ["root-secret", "rewrap"] => Some(Self::RootSecretRewrap),
+            ["root-secret", "replace-masters"] => Some(Self::ReplaceMasters),
+            _ => None,
+        }
+    }
+
+    fn of_keys(tenant: Option<&'a str>, segments: &[&'a str]) -> Option<Self> {
+        match *segments {
+            [] => Some(Self::Keys { tenant }),
+            ["rotate"] => Some(Self::KeysRotate { tenant }),
+            [kid, "revoke"] => Some(Self::KeyRevoke { tenant, kid }),
             _ => None,
         }
     }
 
     fn allow(self) -> &'static str {
         match self {
+            Self::Keys { .. } | Self::RootSecret => "GET, HEAD",
+            Self::KeysRotate { .. } | Self::KeyRevoke { .. } | Self::RootSecretRewrap | Self::ReplaceMasters => "POST",
             Self::Tenants | Self::Users { .. } | Self::Clients { .. } => "GET, HEAD, POST",
             Self::Tenant(_) => "GET, HEAD, PATCH",
             Self::User { .. } | Self::Client { .. } => "GET, HEAD, PATCH, DELETE",
@@ -113,6 +166,22 @@ impl<P: Platform> Desk<'_, P> {
             detail.insert("members".to_owned(), json!(members));
         }
         Change::new(self.context, tenant_id, event).by(&self.operator.client_id).with_detail(detail.to_string())
+    }
+
+    /// The tenant that is meant: the operator's own where none is named.
+    fn id<'a>(&'a self, tenant: Option<&'a str>) -> &'a str {
+        tenant.unwrap_or_else(|| self.home.id())
+    }
+
+    /// What a tenant can sign with, for clients that choose; asked only where the request names an algorithm.
+    async fn algorithms(&self, tenant_id: &str, metadata: &Map<String, Value>) -> Result<Vec<Alg>, Error> {
+        if !ALGORITHM_MEMBERS.iter().any(|name| metadata.contains_key(*name)) {
+            return Ok(Alg::ALL.to_vec());
+        }
+        let answer = self.context.sql(&[store::keys::of_tenant(tenant_id)], Freshness::Primary).await?;
+        let (keys, _) = store::keys::read_all(all_rows(&answer, 0))?;
+        // What the common keys can do, every region can.
+        Ok(schedule::active_algorithms(&keys, "", self.context.now()))
     }
 
     async fn tenant(&self, id: &str) -> Result<TenantRow, Error> {
@@ -154,7 +223,7 @@ mod tests {
             Some(Resource::ClientSecret { tenant, id })
         );
         for nothing in
-            [&[] as &[&str], &["users"], &["tenants", "t", "keys"], &["tenants", "t", "users", "i", "secret"]]
+            [&[] as &[&str], &["users"], &["tenants", "t", "keys", "k"], &["tenants", "t", "users", "i", "secret"]]
         {
             assert_eq!(Resource::at(nothing), None, "{nothing:?}");
         }

@@ -1,4 +1,5 @@
-//! Tenants in the management API: `id`, `issuer`, `name`, `registration`, `disabled`, `created_at`. The issuer is for life.
+//! Tenants in the management API: `id`, `issuer`, `name`, `registration`, `regions`, `disabled`, `created_at`. The issuer is
+//! for life.
 
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ use super::{ATTEMPTS, CHANGED_MEANWHILE, Desk, check_name};
 
 /// In characters.
 const LONGEST_NAME: usize = 200;
+const MOST_REGIONS: usize = 16;
 
 pub async fn list<P: Platform>(desk: &Desk<'_, P>, request: &Request) -> Result<Response, Error> {
     let page = Page::of(request)?;
@@ -36,11 +38,14 @@ pub async fn create<P: Platform>(desk: &Desk<'_, P>, request: &Request) -> Resul
     if edit.disabled == Some(true) {
         return Err(invalid("disabled", "cannot be set on a new tenant").into());
     }
+    if edit.regions.is_some() {
+        return Err(invalid("regions", "cannot be set on a new tenant; change it afterwards").into());
+    }
     let registration = edit.registration.unwrap_or(Registration::Closed);
     let new = setup::provision(desk.context, &issuer, &name, registration).await?; // 2
     let change = desk.change(&new.tenant.id, Event::TenantCreated, &[]); // 3
     let mut batch = vec![tenants::insert(&new.tenant)];
-    batch.extend(new.keys.iter().map(|key| keys::insert(&new.tenant.id, key)));
+    batch.extend(new.keys.iter().map(|key| keys::insert(&new.tenant.id, &new.tenant.wrapped_master, key)));
     batch.push(change.decide(Condition::Tenant));
     if !change.make(desk.context, batch).await? {
         return Err(Refusal::Conflict("Another tenant has this issuer, or this host and path.").into());
@@ -83,7 +88,7 @@ pub async fn change<P: Platform>(desk: &Desk<'_, P>, id: &str, request: &Request
 }
 
 /// The change is made; copies that could not be refreshed only become right later.
-async fn refresh_copies<P: Platform>(desk: &Desk<'_, P>, tenant: &TenantRow) {
+pub async fn refresh_copies<P: Platform>(desk: &Desk<'_, P>, tenant: &TenantRow) {
     desk.context.isolate.forget_tenant(&tenant.locator);
     if let Err(Error::Broken(fault)) = crate::tenants::read(desk.context, &tenant.locator).await {
         let line = json!({"level": "warn", "tenant": tenant.id, "copy_not_refreshed": fault.to_string()});
@@ -94,6 +99,7 @@ async fn refresh_copies<P: Platform>(desk: &Desk<'_, P>, tenant: &TenantRow) {
 struct Edit {
     name: Option<String>,
     registration: Option<Registration>,
+    regions: Option<Vec<String>>,
     disabled: Option<bool>,
 }
 
@@ -106,7 +112,9 @@ impl Edit {
         let registration = members.take_text("registration")?.map(|text| {
             Registration::from_name(&text).ok_or_else(|| invalid("registration", "has to be open or closed"))
         });
-        let edit = Self { name, registration: registration.transpose()?, disabled: members.take_flag("disabled")? };
+        let regions = members.take("regions").map(regions).transpose()?;
+        let registration = registration.transpose()?;
+        let edit = Self { name, registration, regions, disabled: members.take_flag("disabled")? };
         members.finish()?;
         Ok(edit)
     }
@@ -115,6 +123,7 @@ impl Edit {
         TenantRow {
             name: self.name.clone().unwrap_or_else(|| before.name.clone()),
             registration: self.registration.unwrap_or(before.registration),
+            regions: self.regions.clone().unwrap_or_else(|| before.regions.clone()),
             disabled_at: match self.disabled {
                 None => before.disabled_at,
                 Some(false) => None,
@@ -125,12 +134,26 @@ impl Edit {
     }
 }
 
+/// The regions that sign with keys of their own: different names as clouds give them to regions.
+fn regions(value: Value) -> Result<Vec<String>, Refusal> {
+    let wrong =
+        || invalid("regions", "has to be a list of at most 16 different names of a-z, 0-9 and - (1 to 32 characters)");
+    let names: Vec<String> = serde_json::from_value(value).map_err(|_| wrong())?;
+    let is_name = |name: &String| {
+        (1..=32).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let are_different = names.iter().collect::<std::collections::BTreeSet<_>>().len() == names.len();
+    if names.len() <= MOST_REGIONS && are_different && names.iter().all(is_name) { Ok(names) } else { Err(wrong()) }
+}
+
 fn show(tenant: &TenantRow) -> Value {
     json!({
         "id": tenant.id,
         "issuer": tenant.issuer,
         "name": tenant.name,
         "registration": tenant.registration.as_str(),
+        "regions": tenant.regions,
         "disabled": tenant.disabled_at.is_some(),
         "created_at": tenant.created_at.0,
     })

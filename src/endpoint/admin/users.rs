@@ -17,7 +17,7 @@ use crate::store::audit::{Condition, Event};
 use crate::store::tenants::TenantRow;
 use crate::store::users::{self, UserRow, fold_username};
 use crate::store::{all_rows, changed_at, first_row, grants, sessions, tenants};
-use crate::tenants::root_secret;
+use crate::tenants::roots;
 
 use super::page::Page;
 use super::{ATTEMPTS, CHANGED_MEANWHILE, Desk, check_name, no_content};
@@ -184,9 +184,9 @@ impl Edit {
         tenant: &TenantRow,
     ) -> Result<Option<String>, Error> {
         let Some(password) = &self.password else { return Ok(None) };
-        let root = root_secret(desk.context).await?;
-        let master = wrap::unwrap_master(&root, &tenant.id, &tenant.wrapped_master)?;
-        password::hash(desk.context, &master, password).map(Some)
+        let roots = roots(desk.context).await?;
+        let master = wrap::unwrap_master(&roots, &tenant.id, &tenant.wrapped_master)?;
+        password::hash(desk.context, &wrap::pepper(&master, tenant)?, password).map(Some)
     }
 }
 
