@@ -37,11 +37,15 @@ pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) 
 
 /// The `scheduled` event: maintenance of every tenant, as often as `wrangler.toml` says.
 #[wasm_bindgen]
-pub async fn scheduled(_event: JsValue, env: Env, context: worker_sys::Context) -> Result<(), JsValue> {
+pub fn scheduled(_event: JsValue, env: Env, context: worker_sys::Context) -> JsValue {
     let platform = Workers::new(env, Context::new(context));
     let isolate = ISOLATE.with(Rc::clone);
-    // A run that failed shows as failed where the operator looks at runs; the log has said why.
-    if crate::maintenance::scheduled(&platform, &isolate).await { Ok(()) } else { Err("maintenance failed".into()) }
+    let run = async move {
+        // A run that failed shows as failed where the operator looks at runs; the log has said why.
+        let is_fine = crate::maintenance::scheduled(&platform, &isolate).await;
+        if is_fine { Ok(JsValue::UNDEFINED) } else { Err(JsValue::from_str("maintenance failed; see the log")) }
+    };
+    future_to_promise(run).into()
 }
 
 async fn answer(request: web_sys::Request, env: Env, context: Context) -> Result<JsValue, JsValue> {
