@@ -56,25 +56,40 @@ pub async fn scheduled<P: Platform>(platform: &P, isolate: &Rc<Isolate>) -> bool
     level == "info"
 }
 
-/// Has the keys of a tenant that are due made behind the answer, unless somebody else is at it.
-pub fn defer<P: Platform>(context: &Context<'_, P>, locator: &str) {
-    if !context.isolate.begin_maintenance(locator, context.now(), KEYS_EVERY) {
+/// Who has keys made behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A request that saw that something is due, as many others will: one of them is enough.
+    Traffic,
+    /// An operator's change that made something due.
+    Change,
+}
+
+/// Has the keys of a tenant that are due made behind the answer.
+pub fn defer<P: Platform>(context: &Context<'_, P>, tenant_id: &str, locator: &str, occasion: Occasion) {
+    let is_first = context.isolate.begin_maintenance(locator, context.now(), KEYS_EVERY);
+    if occasion == Occasion::Traffic && !is_first {
         return;
     }
-    let (platform, isolate, locator) = (context.platform.clone(), context.isolate.clone(), locator.to_owned());
+    let (platform, isolate) = (context.platform.clone(), context.isolate.clone());
+    let (tenant_id, locator) = (tenant_id.to_owned(), locator.to_owned());
     context.platform.defer(async move {
         let context = Context::new(&platform, &isolate, None);
-        if let Err(error) = by_traffic(&context, &locator).await {
+        if let Err(error) = deferred(&context, &tenant_id, &locator, occasion).await {
             warn(&context, &locator, &error);
         }
     });
 }
 
-async fn by_traffic<P: Platform>(context: &Context<'_, P>, locator: &str) -> Result<(), Error> {
-    let Some(tenant) = context.isolate.tenant(locator) else { return Ok(()) };
-    let take_up = rows::take_up(tenant.id(), "keys", context.now(), KEYS_EVERY);
+async fn deferred<P: Platform>(
+    context: &Context<'_, P>,
+    tenant_id: &str,
+    locator: &str,
+    occasion: Occasion,
+) -> Result<(), Error> {
+    let take_up = rows::take_up(tenant_id, "keys", context.now(), KEYS_EVERY);
     let answer = context.sql(&[take_up], Freshness::Primary).await?;
-    if first_row(&answer, 0).is_some() {
+    if first_row(&answer, 0).is_some() || occasion == Occasion::Change {
         keys(context, locator).await?;
     }
     Ok(())

@@ -79,7 +79,10 @@ impl Tenant {
         for row in &self.data.unreadable {
             self.problems.push(format!("{row} cannot be read by this build"));
         }
-        for row in &self.data.keys {
+        // The latest first: whether a key may still sign depends on those after it that can be used.
+        let mut rows: Vec<&KeyRow> = self.data.keys.iter().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(schedule::place(row)));
+        for row in rows {
             let name = row.unreadable();
             match serde_json::from_str::<PublicJwk>(&row.public_jwk) {
                 Ok(jwk) if jwk.kid == row.kid && jwk.alg == row.alg => {
@@ -91,9 +94,8 @@ impl Tenant {
                     continue;
                 }
             }
-            let may_sign = row.revoked_at.is_none()
-                && schedule::removed_at(&self.data.keys, row).is_none_or(|at| self.read_at < at);
-            if may_sign {
+            let is_removed = schedule::removed_at(&self.keys, row).is_some_and(|at| at <= self.read_at);
+            if row.revoked_at.is_none() && !is_removed {
                 match wrap::unwrap_private(&self.sealer, &self.data.tenant.id, row) {
                     Ok(key) => {
                         self.private.insert(row.kid.clone(), Rc::new(key));

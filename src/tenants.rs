@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::jose::jwk::PublicJwk;
 use crate::keys::schedule;
-use crate::maintenance;
+use crate::maintenance::{self, Occasion};
 use crate::platform::{Fault, Freshness, Platform, SecretName, UnixTime};
 use crate::root::Roots;
 use crate::store::tenants::{self, TenantWithKeys};
@@ -165,7 +165,7 @@ async fn with_keys<P: Platform>(context: &Context<'_, P>, tenant: Rc<Tenant>) ->
     let needs = schedule::due(tenant.keys(), &tenant.taken(), tenant.regions(), now);
     let urgent: Vec<_> = needs.iter().filter(|need| need.is_urgent(now) && !need.alg.is_slow_to_make()).collect();
     if urgent.is_empty() {
-        maintenance::defer(context, tenant.locator());
+        maintenance::defer(context, tenant.id(), tenant.locator(), Occasion::Traffic);
         return Ok(tenant);
     }
     maintenance::append(context, &tenant, urgent, None).await?;

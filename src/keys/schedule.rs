@@ -236,7 +236,8 @@ pub fn is_of(key: &KeyRow, alg: Alg, region: &str) -> bool {
 }
 
 /// Its place among the keys of its algorithm and region.
-fn place(key: &KeyRow) -> (UnixTime, i64) {
+#[must_use]
+pub fn place(key: &KeyRow) -> (UnixTime, i64) {
     (key.activates_at, key.ordinal)
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Refusal};
 use crate::http::{Request, Response};
 use crate::keys::mint;
 use crate::keys::schedule::{self, JWKS_MAX_AGE, Need, PUBLICATION_LEAD, State};
-use crate::maintenance;
+use crate::maintenance::{self, Occasion};
 use crate::platform::{Alg, Platform, UnixTime};
 use crate::store::audit::{Condition, Event};
 use crate::store::keys::{self, KeyRow};
@@ -93,7 +93,7 @@ pub async fn revoke<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, kid: &str)
             continue; // 3: somebody else revoked it.
         }
         let tenant = read(desk, tenant_id).await?; // 4
-        maintenance::defer(desk.context, tenant.locator()); // 5
+        maintenance::defer(desk.context, tenant_id, tenant.locator(), Occasion::Change); // 5
         let row = tenant.data().keys.iter().find(|row| row.kid == kid).ok_or(Refusal::NotFound)?;
         return Ok(Response::json(200, &revoked(&tenant, row, now)));
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::endpoint::json::{Members, invalid};
 use crate::error::{Error, Refusal};
 use crate::http::{Request, Response};
+use crate::maintenance::{self, Occasion};
 use crate::platform::{Freshness, Platform, UnixTime};
 use crate::setup;
 use crate::store::audit::{Condition, Event};
@@ -81,6 +82,9 @@ pub async fn change<P: Platform>(desk: &Desk<'_, P>, id: &str, request: &Request
         ];
         if change.make(desk.context, batch).await? {
             refresh_copies(desk, &after).await; // 4
+            if after.regions != before.regions {
+                maintenance::defer(desk.context, id, &after.locator, Occasion::Change);
+            }
             return Ok(Response::json(200, &show(&after)));
         }
     }
