@@ -11,6 +11,7 @@ mod crypto;
 mod deadline;
 mod entry;
 mod kv;
+mod random;
 mod request;
 mod response;
 mod sql;
@@ -58,10 +59,7 @@ impl Platform for Workers {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        #[expect(clippy::disallowed_methods, reason = "this is the platform's randomness")]
-        let filled = getrandom::getrandom(bytes);
-        // The runtime has no way to fail here, and to go on without randomness would be worse than to stop.
-        assert!(filled.is_ok(), "no randomness");
+        random::fill(bytes);
     }
 
     async fn secret(&self, name: SecretName) -> Result<SecretText, Fault> {

@@ -1,6 +1,6 @@
 //! The `fetch` and `scheduled` events.
 //!
-//! `worker-build` calls the exports of these names for them. `fetch` is written out here, not by the macro `worker::event`, so that a
+//! main.mjs calls the exports of these names for them. `fetch` is written out here, not by the macro `worker::event`, so that a
 //! request that waits for nothing is answered at once: a promise, its task and its turn of the queue were measured to take a
 //! fifth of discovery's requests a second.
 //!

@@ -1,6 +1,6 @@
 //! From a Workers `Request` to ours: the few headers that the core reads, and a body that cannot be larger than it may.
 
-use js_sys::{JsString, Uint8Array};
+use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStreamDefaultReader, ReadableStreamReadResult};
@@ -10,34 +10,25 @@ use crate::http::{BODY_LIMIT, HEADERS_READ, Method, Request};
 /// Where Cloudflare vouches for the peer's address. It replaces what a client sends under this name.
 const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 
-#[wasm_bindgen]
+#[wasm_bindgen(module = "/src/cloudflare/glue.mjs")]
 extern "C" {
-    /// A request's headers, looked up by names that are JavaScript strings already: to make one of a Rust string costs as
-    /// much as the lookup.
-    type Headers;
-
-    #[wasm_bindgen(method)]
-    fn get(this: &Headers, name: &JsString) -> Option<String>;
+    fn describe(request: &web_sys::Request, names: &Array) -> String;
 }
 
-/// A header's name, for us and for JavaScript.
-type Name = (&'static str, JsString);
-
 thread_local! {
-    static NAMES: [Name; HEADERS_READ.len()] = HEADERS_READ.map(|name| (name, JsString::from(name)));
-    static CLIENT_ADDRESS_NAME: JsString = CLIENT_ADDRESS.into();
+    /// [`HEADERS_READ`] and, last, [`CLIENT_ADDRESS`].
+    static NAMES: Array = HEADERS_READ.into_iter().chain([CLIENT_ADDRESS]).map(JsString::from).collect();
 }
 
 pub(super) async fn read(from: &web_sys::Request) -> Result<Request, JsValue> {
-    let method = Method::from_name(&from.method());
-    let (path, query) = target(&from.url());
-    let sent = from.headers().unchecked_into::<Headers>();
-    // One by one, as iterating over all of them costs more than these lookups.
-    let headers = NAMES.with(|names| {
-        let found = |(name, key): &Name| Some(((*name).to_owned(), sent.get(key)?));
-        names.iter().filter_map(found).collect()
-    });
-    let client_address = CLIENT_ADDRESS_NAME.with(|key| sent.get(key));
+    let described = NAMES.with(|names| describe(from, names));
+    let mut lines = described.split('\n');
+    let method = Method::from_name(lines.next().unwrap_or_default());
+    let (path, query) = target(lines.next().unwrap_or_default());
+    let mut values = lines.map(|line| line.strip_prefix(' ').map(str::to_owned));
+    let found = |(name, value): (&str, Option<String>)| Some((name.to_owned(), value?));
+    let headers = HEADERS_READ.into_iter().zip(values.by_ref()).filter_map(found).collect();
+    let client_address = values.next().flatten();
     let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
     if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
         let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());

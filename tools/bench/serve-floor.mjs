@@ -6,10 +6,14 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare } from "miniflare";
+import workerd from "workerd";
 import { unstable_getMiniflareWorkerOptions as optionsOf } from "wrangler";
 
 const { config, persist, port, bindings } = JSON.parse(process.env.VEDETTE_FLOOR);
 delete process.env.VEDETTE_FLOOR;
+
+process.env.VEDETTE_WORKERD = workerd.default ?? workerd;
+process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL("../workerd/quiet.sh", import.meta.url));
 
 const { compatibilityDate, compatibilityFlags, d1Databases } = optionsOf(config).workerOptions;
 const miniflare = new Miniflare({
@@ -24,6 +28,8 @@ const miniflare = new Miniflare({
   d1Persist: join(persist, "d1"),
   cf: false,
   log: new Log(LogLevel.ERROR),
+  // As Vedette's are.
+  handleStructuredLogs: () => {},
 });
 
 let stopping = false;

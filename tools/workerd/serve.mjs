@@ -9,10 +9,17 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare } from "miniflare";
+import workerd from "workerd";
 
 const { config, notes, persist, ports, bindings, dropLogLines } = JSON.parse(process.env.VEDETTE_SERVE);
 delete process.env.VEDETTE_SERVE;
+
+if (dropLogLines) {
+  process.env.VEDETTE_WORKERD = workerd.default ?? workerd;
+  process.env.MINIFLARE_WORKERD_PATH = fileURLToPath(new URL("quiet.sh", import.meta.url));
+}
 
 const described = await describedWorker(config);
 const workers = [
@@ -26,10 +33,7 @@ const miniflare = new Miniflare({
   kvPersist: join(persist, "kv"),
   cf: false,
   log: new Log(LogLevel.ERROR),
-  ...(dropLogLines
-    // The Worker still writes them. Reading each one here would cost as much CPU time as serving a request.
-    ? { structuredWorkerdLogs: true, handleRuntimeStdio: drain }
-    : { handleStructuredLogs: ({ message }) => void process.stdout.write(`${message}\n`) }),
+  handleStructuredLogs: ({ message }) => void process.stdout.write(`${message}\n`),
 });
 
 let stopping = false;
@@ -54,24 +58,20 @@ async function stop() {
 // All instances are one Worker on one D1 database and one KV namespace; only their ports differ.
 function instance(name, port) {
   const root = dirname(config);
-  const main = described.main;
+  const { main } = described;
   return {
     ...described.options,
     name,
     rootPath: root,
-    modulesRoot: dirname(main),
+    modulesRoot: root,
     modules: [
       { type: "ESModule", path: main },
-      { type: "CompiledWasm", path: join(dirname(main), "index_bg.wasm") },
+      { type: "ESModule", path: join(root, "build/index.js") },
+      { type: "CompiledWasm", path: join(root, "build/index_bg.wasm") },
     ],
     bindings: { ...described.options.bindings, ...bindings },
     unsafeDirectSockets: [{ host: "127.0.0.1", port }],
   };
-}
-
-function drain(stdout, stderr) {
-  stdout.resume();
-  stderr.pipe(process.stderr);
 }
 
 // `localhost` may mean ::1. A Worker listens on one address only, so a second, empty one lends its socket.

@@ -150,8 +150,7 @@ fn sources(host: Host) -> Result<String> {
 /// The bytes of everything that wrangler uploads, compressed.
 pub fn bundle_size() -> Result<usize> {
     let mut total = 0;
-    for name in ["index.js", "index_bg.wasm"] {
-        let path = paths::worker().with_file_name(name);
+    for path in [paths::worker_main(), paths::worker(), paths::worker().with_file_name("index_bg.wasm")] {
         let contents = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&contents)?;

@@ -31,6 +31,11 @@ pub fn cache() -> Result<PathBuf> {
     Ok(base.join("vedette"))
 }
 
+/// What `main` of wrangler.toml names: it imports the build.
+pub fn worker_main() -> PathBuf {
+    root().join("src/cloudflare/main.mjs")
+}
+
 pub fn worker() -> PathBuf {
     root().join("build/index.js")
 }

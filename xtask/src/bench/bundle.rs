@@ -46,7 +46,7 @@ fn without_build(scratch: &Path) -> Result<std::path::PathBuf> {
             in_build = line.trim() == "[build]";
         }
         if line.starts_with("main = ") {
-            kept.push_str(&format!("main = {:?}\n", paths::worker()));
+            kept.push_str(&format!("main = {:?}\n", paths::worker_main()));
         } else if !in_build {
             kept.push_str(line);
             kept.push('\n');

@@ -1,0 +1,28 @@
+// What Cloudflare calls (`main` in wrangler.toml), in place of the class that worker-build exports: for every request that one
+// makes an object and two proxies of it (docs/decisions/0011-own-entry.md).
+//
+// The class stays the way to what it wraps, and to its one duty: after a panic or a trap, the next event gets a fresh instance
+// of the module. Crate `worker` says in `__worker_init_state` that one is due.
+
+import Built from "../../build/index.js";
+
+const state = globalThis.__worker_init_state;
+
+// Those that Rust exports.
+const events = ["fetch", "scheduled"].filter((name) => name in Built.prototype);
+
+export default Object.fromEntries(events.map((name) => [name, handler(Built.prototype[name])]));
+
+function handler(exported) {
+  return (event, env, ctx) => {
+    // Making an object of the class replaces the broken instance.
+    if (state.criticalError) new Built(ctx, env);
+    try {
+      return exported.call({ env, ctx }, event);
+    } catch (error) {
+      // What traps later, in a task of its own, the class hears of by itself.
+      if (error instanceof WebAssembly.RuntimeError) state.criticalError = true;
+      throw error;
+    }
+  };
+}
