@@ -113,9 +113,11 @@ fn measure(host: Host, options: &Options, scratch: &Scratch) -> Result<HostRepor
     };
     let mut report = HostReport { host, endpoints: Vec::new() };
     for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| options.measures(*endpoint)) {
-        let floor = floor.as_ref().map(Floor::target).filter(|_| endpoint.has_floor());
-        let measured = series(endpoint, options, &vedette, floor)
-            .with_context(|| format!("{} on {}", endpoint.name(), host.name()))?;
+        let bare = floor.as_ref().map(Floor::target).filter(|_| endpoint.has_floor());
+        let logged = floor.as_ref().map(Floor::logged).filter(|_| endpoint.is_document());
+        let sides: Vec<&Target> = [Some(&vedette), bare, logged].into_iter().flatten().collect();
+        let measured =
+            series(endpoint, options, &sides).with_context(|| format!("{} on {}", endpoint.name(), host.name()))?;
         eprintln!("  {}", report::progress(&measured));
         report.endpoints.push(measured);
     }
@@ -124,12 +126,11 @@ fn measure(host: Host, options: &Options, scratch: &Scratch) -> Result<HostRepor
 }
 
 /// The rounds of one endpoint. Who is driven first changes from round to round.
-fn series(endpoint: Endpoint, options: &Options, vedette: &Target, floor: Option<&Target>) -> Result<Measured> {
+fn series(endpoint: Endpoint, options: &Options, sides: &[&Target]) -> Result<Measured> {
     let length = Duration::from_secs_f64(options.seconds);
-    let sides: Vec<&Target> = [Some(vedette), floor].into_iter().flatten().collect();
     let mut drivers = Vec::new();
     let mut rates = Vec::new();
-    for target in &sides {
+    for target in sides {
         let mut driver = target.driver(endpoint)?;
         rates.push(driver.run(WARM_UP.min(length), None)?.rate());
         drivers.push(driver);
@@ -152,7 +153,8 @@ fn series(endpoint: Endpoint, options: &Options, vedette: &Target, floor: Option
         }
     }
     let mut windows = windows.into_iter();
-    Ok(Measured { endpoint, vedette: windows.next().unwrap_or_default(), floor: windows.next() })
+    let vedette = windows.next().unwrap_or_default();
+    Ok(Measured { endpoint, vedette, floor: windows.next(), logged: windows.next() })
 }
 
 /// A directory in memory for databases and logs: on disk, D1 falls to a tenth, and the disk would be what is measured.

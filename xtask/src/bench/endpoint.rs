@@ -101,6 +101,11 @@ impl Endpoint {
         )
     }
 
+    /// The same bytes for everybody: what remains beside them is the log line, so they have a floor with one as well.
+    pub fn is_document(self) -> bool {
+        matches!(self, Endpoint::Discovery | Endpoint::Jwks)
+    }
+
     /// The share of the floor's requests per second that Vedette is to reach.
     pub fn goal(self) -> Option<f64> {
         match self {

@@ -22,6 +22,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Floor {
     target: Target,
+    /// The same with a log line for each document.
+    logged: Target,
     _task: Task,
 }
 
@@ -46,15 +48,20 @@ impl Floor {
         storage::quiet_wrangler(&mut node, directory)?;
         let mut task = Task::spawn("the floor", &node, Output::Stderr)?;
         wait_until_listening(port, &mut task)?;
-        let target = Target::floor(port, vedette)?;
+        let target = Target::floor(port, vedette, "")?;
+        let logged = Target::floor(port, vedette, "/logged")?;
         let who = json!({ "client": vedette.client_id(), "username": vedette.username(), "scope": SCOPE });
         target.ask("/floor/prepare", Some(&who)).context("preparing the floor")?;
         check(&target, vedette).context("the floor does not do its work")?;
-        Ok(Floor { target, _task: task })
+        Ok(Floor { target, logged, _task: task })
     }
 
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    pub fn logged(&self) -> &Target {
+        &self.logged
     }
 }
 

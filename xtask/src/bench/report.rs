@@ -42,23 +42,31 @@ pub struct Measured {
     pub endpoint: Endpoint,
     pub vedette: Vec<Window>,
     pub floor: Option<Vec<Window>>,
+    /// The floor with a log line a request, where it has one.
+    pub logged: Option<Vec<Window>>,
 }
 
 impl Measured {
     /// Vedette's share of the floor's requests per second, round by round.
     fn share(&self) -> Option<Summary> {
-        let floor = self.floor.as_ref()?;
+        self.share_of(self.floor.as_ref()?)
+    }
+
+    fn share_of(&self, floor: &[Window]) -> Option<Summary> {
         Summary::of(self.vedette.iter().zip(floor).map(|(ours, theirs)| ours.rate() / theirs.rate()))
     }
 
     /// The same by CPU time, which tells more while the machine does other things too.
     fn share_by_cpu(&self) -> Option<Summary> {
-        let floor = self.floor.as_ref()?;
+        self.share_of_by_cpu(self.floor.as_ref()?)
+    }
+
+    fn share_of_by_cpu(&self, floor: &[Window]) -> Option<Summary> {
         Summary::of(self.vedette.iter().zip(floor).map(|(ours, theirs)| theirs.cpu() / ours.cpu()))
     }
 
     fn windows(&self) -> impl Iterator<Item = &Window> {
-        self.vedette.iter().chain(self.floor.iter().flatten())
+        self.vedette.iter().chain(self.floor.iter().flatten()).chain(self.logged.iter().flatten())
     }
 }
 
@@ -91,6 +99,7 @@ impl Report {
                 Host::Spin => writeln!(text, "\n### Spin\n"),
             };
             host.write_compared(&mut text);
+            host.write_logged(&mut text);
             host.write_others(&mut text);
         }
         let goals = self.goals();
@@ -225,6 +234,37 @@ impl HostReport {
         text.push('\n');
     }
 
+    /// The documents, beside a floor that logs.
+    fn write_logged(&self, text: &mut String) {
+        let mut has_head = false;
+        for measured in &self.endpoints {
+            let Some(logged) = &measured.logged else { continue };
+            let (Some(share), Some(by_cpu)) = (measured.share_of(logged), measured.share_of_by_cpu(logged)) else {
+                continue;
+            };
+            if !has_head {
+                text.push_str(
+                    "\n| endpoint | requests/s | bare JSON and one log line | share of that | CPU ms per request | bare JSON and one log line | share by CPU |\n\
+                     | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+                );
+                has_head = true;
+            }
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {:.2} ({:.2}–{:.2}) | {} | {} | {:.2} |",
+                measured.endpoint.title(),
+                rates(&measured.vedette),
+                rates(logged),
+                share.median,
+                share.least,
+                share.most,
+                cpu(&measured.vedette),
+                cpu(logged),
+                by_cpu.median,
+            );
+        }
+    }
+
     /// Those that are here for their CPU time.
     fn write_others(&self, text: &mut String) {
         let others: Vec<&Measured> =
@@ -300,6 +340,7 @@ mod tests {
             endpoint: Endpoint::Refresh,
             vedette: vec![window(vedette, 2.0)],
             floor: Some(vec![window(floor, 1.0)]),
+            logged: None,
         };
         Report {
             machine: Machine { facts: vec![("CPU", "a good one".to_owned())] },

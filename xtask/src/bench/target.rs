@@ -36,6 +36,8 @@ pub struct Target {
     /// The process whose CPU time counts.
     pub server: u32,
     authority: String,
+    /// What stands before the paths of documents.
+    prefix: &'static str,
     connections: usize,
     client: Client,
     codes: Codes,
@@ -90,6 +92,7 @@ impl Target {
             port,
             server: usage::listener(port)?,
             authority: format!("localhost:{port}"),
+            prefix: "",
             connections,
             client,
             codes: Codes::Any(String::new()),
@@ -103,13 +106,16 @@ impl Target {
     }
 
     /// A stand-in for `vedette` on another port, whose clients send the same bytes.
-    pub fn floor(port: u16, vedette: &Target) -> Result<Target> {
+    ///
+    /// Below `prefix` the floor has the documents a second time, with one log line a request.
+    pub fn floor(port: u16, vedette: &Target, prefix: &'static str) -> Result<Target> {
         let code = vedette.codes(1)?.pop().context("no code was minted")?;
         Ok(Target {
             name: "the floor",
             port,
             server: usage::listener(port)?,
             authority: format!("localhost:{port}"),
+            prefix,
             connections: vedette.connections,
             client: vedette.client.clone(),
             codes: Codes::Any(code),
@@ -139,8 +145,8 @@ impl Target {
     fn request(&self, endpoint: Endpoint) -> Result<Vec<u8>> {
         let person = || self.person.as_ref().context("the floor has no such endpoint");
         Ok(match endpoint {
-            Endpoint::Discovery => self.get("/.well-known/openid-configuration", &[]),
-            Endpoint::Jwks => self.get("/jwks", &[]),
+            Endpoint::Discovery => self.get(&format!("{}/.well-known/openid-configuration", self.prefix), &[]),
+            Endpoint::Jwks => self.get(&format!("{}/jwks", self.prefix), &[]),
             Endpoint::Health => self.get("/health", &[]),
             Endpoint::ClientCredentials => self.token_request(&[("grant_type", "client_credentials")]),
             Endpoint::UserInfo => self.bearer("/userinfo", &self.tokens()?.access_token),
