@@ -117,10 +117,10 @@ async function clientCredentials(db) {
 
 // The access token is read, not verified: the grant to ask for is in it.
 async function userinfo(request, db) {
-  const { tenant, client, sql } = who;
+  const { tenant, client, access, sql } = who;
   const payload = request.headers.get("authorization").split(".")[1];
   const claims = JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(payload, { alphabet: "base64url" })));
-  const row = await db.prepare(sql.standing).bind(tenant, client, claims.jti, claims.grant_id).first();
+  const row = await db.prepare(sql.standing).bind(tenant, client, claims.jti, claims.grant_id, access.jwk.kid).first();
   if (row.revoked_at !== null || row.user_id !== claims.sub) return new Response("the grant is not live", { status: 500 });
   return answer({ ...JSON.parse(row.user_claims), sub: claims.sub, updated_at: row.updated_at });
 }

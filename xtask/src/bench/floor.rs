@@ -11,6 +11,7 @@ use vedette::jose::jws::Unverified;
 use vedette::memory::{World, block_on};
 use vedette::platform::UnixTime;
 use vedette::store::grants::{self, Attempt, NewGrant};
+use vedette::store::tokens::Presented;
 use vedette::store::{clients, tokens};
 
 use super::endpoint::Endpoint;
@@ -91,7 +92,7 @@ fn sql() -> Value {
         "redeem": grants::redeem(&attempt, &grant).map(|statement| statement.sql),
         "refresh": grants::refresh(&attempt, 0).map(|statement| statement.sql),
         "client": clients::by_id("", "").sql,
-        "standing": tokens::standing("", "", "", None).sql,
+        "standing": tokens::standing("", Presented { client_id: "", jti: "", grant_id: None, kid: "" }).sql,
     })
 }
 
