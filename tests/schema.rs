@@ -17,10 +17,12 @@ use support::{Answer, Browser, Client, Deployment, Tokens, metadata, verifies};
 const KV_SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kv-schema");
 
 /// Plans that read a table from its beginning, and why they may.
-const MAY_SCAN: [(&str, &str); 2] = [
+const MAY_SCAN: [(&str, &str); 3] = [
     // Stops at the first row: is there any tenant at all? Only set-up and /health ask.
     ("FROM tenants LIMIT 1", "SCAN tenants"),
     ("WHERE NOT EXISTS (SELECT 1 FROM tenants)", "SCAN tenants"),
+    // A handful of words, and no table.
+    ("FROM json_each(", "SCAN json_each VIRTUAL TABLE"),
 ];
 
 #[test]

@@ -64,7 +64,7 @@ pub async fn handle<P: Platform>(
     };
     match form.value("answer") {
         Some("allow") => {
-            let bookmark = remember(context, tenant, &pending, &session, consented).await?; // 4
+            let bookmark = remember(context, tenant, &pending, &session).await?; // 4
             let cookie = SessionCookie { session_id: session.id.clone(), bookmark };
             let response = interaction::answer_with_code(context, tenant, &pending.request, &session)
                 .unwrap_or_else(|error| interaction::answer_with_error(context, tenant, addressee, &error)); // 5
@@ -85,14 +85,8 @@ async fn remember<P: Platform>(
     tenant: &Tenant,
     pending: &PendingRequest,
     session: &SessionRow,
-    consented: Vec<String>,
 ) -> Result<Option<String>, Error> {
-    let mut items = consented;
-    for item in consent_items(&Scope::stored(&pending.request.scope), &pending.request.claims) {
-        if !items.contains(&item) {
-            items.push(item);
-        }
-    }
+    let items = consent_items(&Scope::stored(&pending.request.scope), &pending.request.claims);
     let client_id = &pending.request.addressee.client_id;
     let batch = [
         consents::grant(tenant.id(), &session.user_id, client_id, &items.join(" "), context.now()),

@@ -7,8 +7,10 @@ const OF_SESSION: &str = "SELECT k.items FROM sessions AS s JOIN consents AS k \
 const GRANT: &str = "INSERT INTO consents (tenant_id, user_id, client_id, items, granted_at) \
      SELECT c.tenant_id, u.id, c.id, ?4, ?5 FROM clients AS c JOIN users AS u ON u.tenant_id = c.tenant_id AND u.id = ?2 \
      WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND u.disabled_at IS NULL \
-     ON CONFLICT (tenant_id, user_id, client_id) DO UPDATE SET items = excluded.items, granted_at = excluded.granted_at \
-     RETURNING items";
+     ON CONFLICT (tenant_id, user_id, client_id) DO UPDATE SET granted_at = excluded.granted_at, \
+     items = consents.items || coalesce((SELECT ' ' || group_concat(value, ' ') \
+     FROM json_each('[\"' || replace(excluded.items, ' ', '\",\"') || '\"]') \
+     WHERE instr(' ' || consents.items || ' ', ' ' || value || ' ') = 0), '') RETURNING items";
 
 pub const STATEMENTS: &[&str] = &[OF_SESSION, GRANT];
 
@@ -18,7 +20,9 @@ pub fn of_session(tenant_id: &str, session_id: &str, client_id: &str) -> Stateme
     Statement::new(OF_SESSION, vec![tenant_id.into(), session_id.into(), client_id.into()])
 }
 
-/// Remembers a consent of a live user to a live client; answers a row when it did.
+/// Remembers a consent of a live user to a live client, beside what they allowed it before; answers a row when it did. The
+/// items are put together in SQL: two devices may ask the same person at once, and a batch may come a second time. (No item
+/// has a space, a quote or a backslash: RFC 6749 §3.3, and claims are those that we know.)
 #[must_use]
 pub fn grant(tenant_id: &str, user_id: &str, client_id: &str, items: &str, now: UnixTime) -> Statement {
     Statement::new(GRANT, vec![tenant_id.into(), user_id.into(), client_id.into(), items.into(), now.into()])

@@ -1,6 +1,7 @@
 //! What a person is asked to allow, and what is remembered of the answer.
 
 use serde_json::json;
+use vedette::memory::interleave;
 
 use crate::support::{Browser, Client, Deployment, Page, Tokens, User, claims_of};
 
@@ -36,6 +37,25 @@ fn a_consent_is_remembered_for_what_was_allowed() {
     // What was allowed before stays allowed.
     assert_eq!(ask("openid email phone").status, 303);
     assert_eq!(deployment.audited("consent.granted"), 2);
+}
+
+#[test]
+fn two_devices_that_are_asked_at_once_are_both_remembered() {
+    let (deployment, _, alice, browser) = all();
+    let other = Browser::new(&deployment);
+    for seed in 0..8 {
+        let client = deployment.client();
+        let allowed = [(&browser, "openid email"), (&other, "openid phone")].map(|(browser, scope)| {
+            let mut page = browser.ask(&client.ask().with("scope", scope));
+            if Page::of(&page).is_sign_in() {
+                page = browser.sign_in(&page, &alice);
+            }
+            browser.dressed(browser.submission(&Page::of(&page), &[("answer", "allow")]))
+        });
+        let answers = interleave(allowed.map(|call| deployment.handle(call)), seed);
+        assert!(answers.iter().all(|answer| answer.status == 303), "seed {seed}");
+        assert_eq!(browser.ask(&client.ask().with("scope", "openid email phone")).status, 303, "seed {seed}");
+    }
 }
 
 #[test]
