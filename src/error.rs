@@ -3,6 +3,7 @@
 //!
 //! Codes: RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, OpenID Connect Core §3.1.2.6, RFC 7591 §3.2.2, RFC 7009 §2.2.1.
 
+use crate::backup;
 use crate::platform::Fault;
 
 /// Why a request was not served.
@@ -76,6 +77,7 @@ pub enum Refusal {
     CodeExpired,
     CodeOfAnotherClient,
     CodeRedirectUriMismatch,
+    CodeRedirectUriNotRegistered,
     CodeReplayed,
     GrantNotLive,
     VerifierMissing,
@@ -111,6 +113,9 @@ pub enum Refusal {
     TicketInvalid,
     TicketExpired,
     AlreadySetUp,
+
+    // Backups.
+    Bundle(backup::Refused),
 }
 
 /// What a client is told.
@@ -279,6 +284,12 @@ impl Refusal {
                 "code_redirect_uri_mismatch",
                 "The redirect_uri is not the one of the authorization request.",
             ),
+            R::CodeRedirectUriNotRegistered => told(
+                400,
+                "invalid_grant",
+                "code_redirect_uri_not_registered",
+                "The redirect_uri is not registered any more.",
+            ),
             R::CodeReplayed => {
                 told(400, "invalid_grant", "code_replayed", "The code was used before; its tokens are revoked.")
             }
@@ -381,6 +392,10 @@ impl Refusal {
             ),
             R::AlreadySetUp => {
                 told(409, "invalid_request", "already_set_up", "This deployment is set up; the set-up link is dead.")
+            }
+            R::Bundle(why) => {
+                let (status, reason) = why.reason();
+                told(status, if status == 403 { "access_denied" } else { "invalid_request" }, reason, why.text())
             }
         }
     }

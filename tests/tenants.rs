@@ -256,3 +256,28 @@ fn an_operator_token_opens_management_only_where_it_is_from() {
     let elsewhere = Call::to(Method::Get, "https://id.other.example/admin/api/tenants").bearer(&home.admin_token);
     assert_eq!(other.send(elsewhere).error(), (401, "invalid_token"));
 }
+
+#[test]
+fn a_disabled_tenants_tokens_are_refused_at_once_in_isolates_that_do_not_know_yet() {
+    let deployment = Deployment::new();
+    let other = deployment.another_tenant("https://other.example");
+    let (client, alice) = (other.client(), other.user("alice"));
+    let browser = Browser::new(&other);
+    let ask = client.ask().with("scope", "openid offline_access");
+    let tokens = Tokens::of(client.redeem(&other, &browser.code(&ask, &alice)));
+    let elsewhere = other.other_isolate();
+    elsewhere.userinfo(&tokens.access_token).expect(200);
+    let code = browser.at(&elsewhere).ask(&ask).query()["code"].clone();
+    other.patch("", &json!({"disabled": true}));
+    // Its copy of the tenant is fresh, so it still answers.
+    assert_eq!(elsewhere.send(elsewhere.get("/jwks")).status, 200);
+    assert_eq!(elsewhere.userinfo(&tokens.access_token).error(), (401, "invalid_token"));
+    assert_eq!(client.introspect(&elsewhere, &tokens.access_token).error(), (401, "invalid_client"));
+    assert_eq!(client.refresh(&elsewhere, tokens.refresh_token()).error(), (401, "invalid_client"));
+    assert_eq!(client.redeem(&elsewhere, &code).error(), (401, "invalid_client"));
+    assert!(!browser.at(&elsewhere).ask(&ask).header("location").contains("code="));
+    // Enabled again, nothing was lost.
+    other.patch("", &json!({"disabled": false}));
+    client.refresh(&elsewhere, tokens.refresh_token()).expect(200);
+    client.redeem(&elsewhere, &code).expect(200);
+}

@@ -137,7 +137,11 @@ async fn look_up<P: Platform>(
         batch.push(keys::standing(tenant.id(), &kid));
         freshness = Freshness::Primary;
     }
-    let answer = context.sql(&batch, freshness).await?;
+    let mut answer = context.sql(&batch, freshness).await?;
+    if first_row(&answer, 0).is_none() && freshness != Freshness::Primary {
+        // A replica may not know a client that was registered a moment ago.
+        answer = context.sql(&batch, Freshness::Primary).await?;
+    }
     Ok(Found {
         client: first_row(&answer, 0).map(ClientRow::from_row).transpose()?,
         session: live_session(context, &answer, 1)?,

@@ -1,6 +1,7 @@
 //! The authorization code grant: redeeming a code, RFC 6749 §4.1.3, OpenID Connect Core §3.1.3, RFC 7636 §4.6.
 
 use crate::context::Context;
+use crate::endpoint::authorize;
 use crate::endpoint::client_auth::Presented;
 use crate::error::{Error, Refusal};
 use crate::http::Response;
@@ -49,6 +50,10 @@ pub async fn exchange<P: Platform>(
         expired?;
     }
     let grant = redeemed(outcome.grant.as_ref(), &attempt_id)?;
+    // Where the code was sent to, a replica said. Whoever was there since it is registered no longer gets nothing for it.
+    if !(outcome.client.redirect_uris.contains(&code.redirect_uri) || authorize::is_demo(context).await) {
+        return Err(Refusal::CodeRedirectUriNotRegistered.into());
+    }
     let issue = Issue {
         client_id: &client.client_id,
         client: &outcome.client,

@@ -4,7 +4,10 @@
 use crate::oauth::client_metadata::ClientMetadata;
 use crate::platform::{Fault, Row, Statement, UnixTime};
 
-const BY_ID: &str = "SELECT id, secret_hash, registration_token_hash, metadata, operator, resource_server, demo_redirects, \
+const BY_ID: &str = "SELECT c.id, c.secret_hash, c.registration_token_hash, c.metadata, c.operator, c.resource_server, \
+     c.demo_redirects, c.access_token_lifetime, c.created_at, c.updated_at, c.disabled_at \
+     FROM clients AS c JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL WHERE c.tenant_id = ?1 AND c.id = ?2";
+const OF_ANY_TENANT: &str = "SELECT id, secret_hash, registration_token_hash, metadata, operator, resource_server, demo_redirects, \
      access_token_lifetime, created_at, updated_at, disabled_at FROM clients WHERE tenant_id = ?1 AND id = ?2";
 const PAGE: &str = "SELECT id, secret_hash, registration_token_hash, metadata, operator, resource_server, demo_redirects, \
      access_token_lifetime, created_at, updated_at, disabled_at FROM clients WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
@@ -22,7 +25,7 @@ const UPDATE: &str = "UPDATE clients SET metadata = ?3, resource_server = ?4, de
 const DELETE: &str = "DELETE FROM clients WHERE tenant_id = ?1 AND id = ?2 AND operator = 0 \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
 
-pub const STATEMENTS: &[&str] = &[BY_ID, PAGE, INSERT, REGISTER, UPDATE, DELETE];
+pub const STATEMENTS: &[&str] = &[BY_ID, OF_ANY_TENANT, PAGE, INSERT, REGISTER, UPDATE, DELETE];
 
 /// One row of `clients`.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,9 +67,16 @@ impl ClientRow {
     }
 }
 
+/// A client, unless its tenant is disabled: copies of tenants may not know that yet.
 #[must_use]
 pub fn by_id(tenant_id: &str, id: &str) -> Statement {
     Statement::new(BY_ID, vec![tenant_id.into(), id.into()])
+}
+
+/// A client for those who manage it, whether its tenant is disabled or not.
+#[must_use]
+pub fn of_any_tenant(tenant_id: &str, id: &str) -> Statement {
+    Statement::new(OF_ANY_TENANT, vec![tenant_id.into(), id.into()])
 }
 
 #[must_use]

@@ -11,6 +11,7 @@ const REDEEM: &str = "INSERT INTO grants (tenant_id, id, user_id, client_id, ses
      offline, redeemed_by, generation, rotated_at, rotated_by, created_at, expires_at, revoked_at) \
      SELECT c.tenant_id, ?2, u.id, c.id, s.id, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, ?14, NULL, ?14, ?15, NULL \
      FROM clients AS c \
+     JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
      JOIN users AS u ON u.tenant_id = c.tenant_id AND u.id = ?4 AND u.disabled_at IS NULL \
      JOIN sessions AS s ON s.tenant_id = c.tenant_id AND s.id = ?5 AND s.user_id = u.id AND s.ended_at IS NULL \
      JOIN consents AS k ON k.tenant_id = c.tenant_id AND k.user_id = u.id AND k.client_id = c.id \
@@ -24,6 +25,7 @@ const OUTCOME: &str = "SELECT c.secret_hash IS ?4 AS authenticated, c.disabled_a
      g.user_id, g.session_id, g.scope, g.claims AS claims_request, g.auth_time, g.acr, g.amr, g.offline, \
      u.claims AS user_claims, u.updated_at, k.granted_at AS consented_at \
      FROM clients AS c \
+     JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
      LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?2 AND g.client_id = c.id \
      LEFT JOIN users AS u ON u.tenant_id = g.tenant_id AND u.id = g.user_id AND u.disabled_at IS NULL \
      LEFT JOIN consents AS k ON k.tenant_id = g.tenant_id AND k.user_id = g.user_id AND k.client_id = g.client_id \
@@ -37,8 +39,8 @@ const AUDIT_REDEMPTION: &str = "INSERT INTO audit_events \
 const REFRESH: &str = "UPDATE grants SET generation = generation + 1, rotated_at = ?6, rotated_by = ?7 \
      WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 AND generation = ?5 AND offline = 1 AND revoked_at IS NULL \
      AND expires_at > ?6 \
-     AND EXISTS (SELECT 1 FROM clients AS c WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL \
-     AND c.secret_hash IS ?4) \
+     AND EXISTS (SELECT 1 FROM clients AS c JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
+     WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND c.secret_hash IS ?4) \
      AND EXISTS (SELECT 1 FROM users AS u WHERE u.tenant_id = ?1 AND u.id = grants.user_id AND u.disabled_at IS NULL) \
      AND EXISTS (SELECT 1 FROM consents AS k WHERE k.tenant_id = ?1 AND k.user_id = grants.user_id AND k.client_id = ?3)";
 const END_REUSED: &str = "UPDATE grants SET revoked_at = ?6 WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 \

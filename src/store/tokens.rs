@@ -7,7 +7,7 @@ use super::grants::UserClaims;
 const STANDING: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, r.jti, g.revoked_at, g.generation, \
      g.rotated_at, g.expires_at, g.offline, g.scope, g.claims AS claims_request, u.id AS user_id, u.claims AS user_claims, u.updated_at, \
      c.metadata, c.secret_hash, k.kid IS NOT NULL AND k.revoked_at IS NULL AS key_is_good \
-     FROM clients AS c \
+     FROM clients AS c JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
      LEFT JOIN revoked_tokens AS r ON r.tenant_id = c.tenant_id AND r.jti = ?3 \
      LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?4 AND g.client_id = c.id \
      LEFT JOIN users AS u ON u.tenant_id = g.tenant_id AND u.id = g.user_id AND u.disabled_at IS NULL \
@@ -16,7 +16,7 @@ const STANDING: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, 
 const STANDING_OF_GRANT: &str = "SELECT c.disabled_at AS client_disabled_at, c.operator, NULL AS jti, g.revoked_at, g.generation, \
      g.rotated_at, g.expires_at, g.offline, g.scope, g.claims AS claims_request, u.id AS user_id, u.claims AS user_claims, u.updated_at, \
      c.metadata, c.secret_hash, 1 AS key_is_good \
-     FROM clients AS c \
+     FROM clients AS c JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
      LEFT JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?3 AND g.client_id = c.id \
      LEFT JOIN users AS u ON u.tenant_id = g.tenant_id AND u.id = g.user_id AND u.disabled_at IS NULL \
      WHERE c.tenant_id = ?1 AND c.id = ?2";

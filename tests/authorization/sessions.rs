@@ -167,3 +167,13 @@ fn an_answer_lost_while_signing_in_signs_in_once() {
     assert_eq!(deployment.count("sessions WHERE tenant_id = ?1"), 1);
     assert_eq!((deployment.audited("user.signed_in"), deployment.audited("consent.granted")), (1, 1));
 }
+
+#[test]
+fn a_client_that_was_registered_a_moment_ago_is_known_where_the_replica_does_not_know_it() {
+    let deployment = Deployment::new();
+    deployment.world.freeze_replica();
+    let client = deployment.client();
+    assert_eq!(Browser::new(&deployment).ask(&client.ask()).status, 200);
+    let nobody = Client { id: "nobody".to_owned(), ..client };
+    assert_eq!(Browser::new(&deployment).ask(&nobody.ask()).error_page(), (400, "invalid_client"));
+}

@@ -216,3 +216,13 @@ fn a_code_is_worth_nothing_when_what_it_rests_on_has_ended() {
     scene.deployment.execute("DELETE FROM consents");
     assert_eq!(scene.client.redeem(&scene.deployment, &code).error(), (400, "invalid_grant"));
 }
+
+#[test]
+fn a_code_that_went_to_an_address_that_is_no_longer_registered_gives_nothing() {
+    let scene = Scene::new();
+    let code = scene.code("openid");
+    let path = format!("/clients/{}", scene.client.id);
+    scene.deployment.patch(&path, &serde_json::json!({"redirect_uris": ["https://rp.example/other"]}));
+    assert_eq!(scene.client.redeem(&scene.deployment, &code).error(), (400, "invalid_grant"));
+    assert_eq!(scene.deployment.last_log()["refusal"], "code_redirect_uri_not_registered");
+}

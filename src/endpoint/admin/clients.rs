@@ -118,7 +118,7 @@ pub async fn delete<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) 
 }
 
 async fn load<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<ClientRow, Error> {
-    let answer = desk.context.sql(&[clients::by_id(tenant_id, id)], Freshness::Primary).await?;
+    let answer = desk.context.sql(&[clients::of_any_tenant(tenant_id, id)], Freshness::Primary).await?;
     Ok(ClientRow::from_row(first_row(&answer, 0).ok_or(Refusal::NotFound)?)?)
 }
 
