@@ -13,6 +13,7 @@ use crate::keys::schedule;
 use crate::maintenance::{self, Occasion};
 use crate::platform::{Fault, Freshness, Platform, SecretName, UnixTime};
 use crate::root::Roots;
+use crate::store::grants::TOLERATED_SKEW;
 use crate::store::tenants::{self, TenantWithKeys};
 use crate::tenant::Tenant;
 
@@ -95,8 +96,9 @@ fn host_name(host: &str) -> String {
 }
 
 fn is_fresh(read_at: UnixTime, now: UnixTime) -> bool {
-    // A copy from the future is another clock's; it may be as old as the difference.
-    now.since(read_at).abs() < COPY_BOUND
+    // A copy from the future is another clock's; it may be as old as the difference. A clock that is further ahead than clocks
+    // may be is wrong, and so may be all that it says.
+    (-2 * TOLERATED_SKEW..COPY_BOUND).contains(&now.since(read_at))
 }
 
 /// From the isolate or KV. A KV that fails or holds nonsense only costs a read of SQL.
