@@ -194,7 +194,8 @@ pub fn due_from(keys: &[KeyRow], taken: &[Taken<'_>], regions: &[String], now: U
 #[must_use]
 pub fn on_demand(keys: &[KeyRow], taken: &[Taken<'_>], alg: Alg, region: &str, now: UnixTime) -> Option<Need> {
     let soon = now.plus(PUBLICATION_LEAD);
-    let on_its_way = standby(keys, alg, region, now).is_some_and(|key| key.activates_at <= soon);
+    // Making it took its time, so it may take over somewhat later than one that would be begun now.
+    let on_its_way = standby(keys, alg, region, now).is_some_and(|key| key.activates_at <= soon.plus(WRITE_DELAY));
     (!on_its_way).then(|| Need {
         alg,
         region: region.to_owned(),

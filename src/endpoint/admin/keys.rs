@@ -39,21 +39,24 @@ pub async fn list<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str) -> Result<Re
 /// Has the next key of each algorithm (or the one named) take over as soon as all the world can know it. Asked again, it names
 /// the same keys.
 pub async fn rotate<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &Request) -> Result<Response, Error> {
-    let tenant = read(desk, tenant_id).await?;
+    let mut tenant = read(desk, tenant_id).await?;
     let chosen = Chosen::of(request, &tenant)?;
-    let now = desk.context.now();
-    let needs: Vec<Need> = chosen
-        .each()
-        .filter_map(|(alg, region)| schedule::on_demand(tenant.keys(), &tenant.taken(), alg, region, now))
-        .collect();
-    maintenance::append(desk.context, &tenant, &needs, Some(&desk.operator.client_id)).await?;
-    let tenant = read(desk, tenant_id).await?;
-    // Making the keys took its time; so it may have for whoever made them instead of us.
-    let soon = desk.context.now().plus(2 * PUBLICATION_LEAD);
-    let next =
-        |(alg, region)| schedule::standby(tenant.keys(), alg, region, now).filter(|key| key.activates_at <= soon);
-    let keys: Vec<Value> = chosen.each().filter_map(next).map(|key| show(&tenant, key, now)).collect();
-    Ok(Response::json(200, &json!({ "keys": keys })))
+    for _ in 0..ATTEMPTS {
+        let now = desk.context.now();
+        let needs: Vec<Need> = chosen
+            .each()
+            .filter_map(|(alg, region)| schedule::on_demand(tenant.keys(), &tenant.taken(), alg, region, now))
+            .collect();
+        if needs.is_empty() {
+            let next = |(alg, region)| schedule::standby(tenant.keys(), alg, region, now);
+            let keys: Vec<Value> = chosen.each().filter_map(next).map(|key| show(&tenant, key, now)).collect();
+            return Ok(Response::json(200, &json!({ "keys": keys })));
+        }
+        // Whose place somebody else took meanwhile, with a key for later, gets the next one in the next round.
+        maintenance::append(desk.context, &tenant, &needs, Some(&desk.operator.client_id)).await?;
+        tenant = read(desk, tenant_id).await?;
+    }
+    Err(CHANGED_MEANWHILE.into())
 }
 
 /// 1 the key, 2 what takes over: the standby that relying parties have already, or a new key if there is none, 3 all of it in
@@ -77,6 +80,8 @@ pub async fn revoke<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, kid: &str)
                 Some(heir) => {
                     batch.push(keys::promote(tenant_id, &heir.kid, schedule::at_once(now), decision)); // 2
                 }
+                // A region without a key of its own signs with the common one, which relying parties know.
+                None if !row.region.is_empty() => {}
                 None => {
                     let need = Need {
                         alg: row.alg,
