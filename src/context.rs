@@ -95,13 +95,22 @@ impl<'a, P: Platform> Context<'a, P> {
 
     /// One round trip, not repeated: for reads, and for writes whose repetition would count twice.
     pub async fn sql(&self, batch: &[Statement], freshness: Freshness<'_>) -> Result<Answer, Fault> {
-        self.spent.sql.set(self.spent.sql.get() + 1);
-        let answer = self.platform.sql(batch, freshness).await.map_err(recognise_old_schema)?;
+        let mut answer = self.sql_once(batch, freshness).await;
+        // A bookmark may be of the database that this one was restored from; the primary needs none.
+        if matches!((freshness, &answer), (Freshness::AtLeast(Some(_)), Err(Fault::Sql(_) | Fault::SqlTimeout))) {
+            answer = self.sql_once(batch, Freshness::PrimaryWithBookmark).await;
+        }
+        let answer = answer.map_err(recognise_old_schema)?;
         if answer.rows.len() == batch.len() {
             Ok(answer)
         } else {
             Err(Fault::Sql(format!("{} answers to {} statements", answer.rows.len(), batch.len())))
         }
+    }
+
+    async fn sql_once(&self, batch: &[Statement], freshness: Freshness<'_>) -> Result<Answer, Fault> {
+        self.spent.sql.set(self.spent.sql.get() + 1);
+        self.platform.sql(batch, freshness).await
     }
 
     /// As [`Context::sql`], but when the answer is lost the same batch is sent once more: for batches that recognise

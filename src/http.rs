@@ -1,6 +1,7 @@
 //! Requests and responses as plain data: what a host's entry point hands in and what it sends back.
 
-/// Bodies above this many bytes are answered 413 (hosts stop reading one byte after it).
+/// Bodies above this many bytes are answered 413 (hosts stop reading one byte after it). [`crate::service::body_limit`] says
+/// where another limit holds.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub struct Request {
     pub query: Option<String>,
     /// Names in lower case; several of one name stay several.
     pub headers: Vec<(String, String)>,
-    /// At most [`BODY_LIMIT`] + 1 bytes.
+    /// At most a byte more than [`crate::service::body_limit`] allows.
     pub body: Vec<u8>,
     /// The address of the peer as the host vouches for it (`CF-Connecting-IP`; the last `spin-client-addr`), without port.
     pub client_address: Option<String>,

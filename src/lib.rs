@@ -8,12 +8,14 @@
 //! | [`endpoint`], [`grant`] | one file an endpoint or grant type: parse, check, act, respond |
 //! | [`oauth`], [`oidc`], [`jose`] | vocabulary and rules of the specifications; pure |
 //! | [`keys`], [`root`], [`seal`] | signing keys' life; root secrets; authenticated encryption |
+//! | [`backup`] | everything in one sealed bundle |
 //! | [`maintenance`] | what is done without a request: keys that are due, rows that are dead |
 //! | [`tenant`], [`tenants`], [`isolate`] | issuers, finding a request's, and what an isolate may remember |
 //! | [`store`] | every SQL statement, typed rows |
 //! | [`ui`] | pages and assets |
 //! | `cloudflare`, `spin`, [`memory`] | the platforms: Workers, Spin, and tests |
 
+pub mod backup;
 pub mod configuration;
 pub mod context;
 pub mod endpoint;

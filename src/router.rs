@@ -22,6 +22,7 @@ pub enum Endpoint {
     Health,
     Maintenance,
     SetUp,
+    Restore,
     Asset(String),
     AdminApi(Vec<String>),
 }
@@ -105,6 +106,7 @@ pub fn route(path: &str) -> Option<Route> {
         ["health"] => Endpoint::Health,
         ["maintenance"] => Endpoint::Maintenance,
         ["setup"] => Endpoint::SetUp,
+        ["setup", "restore"] => Endpoint::Restore,
         ["assets", name] => Endpoint::Asset((*name).to_owned()),
         ["admin", "api", what @ ..] => Endpoint::AdminApi(what.iter().map(|&segment| segment.to_owned()).collect()),
         _ => return None,
@@ -134,7 +136,8 @@ impl Endpoint {
             | Self::Revoke
             | Self::Introspect
             | Self::Register
-            | Self::Maintenance => &[Method::Post],
+            | Self::Maintenance
+            | Self::Restore => &[Method::Post],
             Self::RegisteredClient(_) => &[Method::Get, Method::Put, Method::Delete],
             // Its own router says more.
             Self::AdminApi(_) => &[Method::Get, Method::Post, Method::Patch, Method::Delete],
@@ -185,6 +188,7 @@ impl Endpoint {
             Self::Health => "health",
             Self::Maintenance => "maintenance",
             Self::SetUp => "setup",
+            Self::Restore => "setup/restore",
             Self::Asset(_) => "assets",
             Self::AdminApi(_) => "admin/api",
         }

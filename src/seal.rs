@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInPlace, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use serde::Serialize;
@@ -52,6 +52,19 @@ impl KeyMaterial {
         let _ = Hkdf::<Sha256>::new(None, &self.0).expand(label.as_bytes(), &mut key);
         key
     }
+}
+
+/// Seals something large where it lies, under a key of its own ([`KeyMaterial::derive`]). What belongs to it in clear is
+/// `associated`: changed by a byte, nothing opens.
+#[must_use = "what was not sealed is in clear"]
+pub fn seal_in_place(key: &[u8; 32], associated: &[u8], nonce: &[u8; NONCE], value: &mut Vec<u8>) -> Option<()> {
+    XChaCha20Poly1305::new(key.into()).encrypt_in_place(XNonce::from_slice(nonce), associated, value).ok()
+}
+
+/// Opens what [`seal_in_place`] made. `None` leaves nothing that may be used.
+#[must_use = "what did not open is anybody's"]
+pub fn open_in_place(key: &[u8; 32], associated: &[u8], nonce: &[u8; NONCE], sealed: &mut Vec<u8>) -> Option<()> {
+    XChaCha20Poly1305::new(key.into()).decrypt_in_place(XNonce::from_slice(nonce), associated, sealed).ok()
 }
 
 /// A kind of sealed value. The text becomes associated data: never reuse one.

@@ -17,12 +17,12 @@ use crate::tenant::Tenant;
 use crate::{tenants, ui};
 
 /// Serves one request. Never fails: what goes wrong becomes a response.
-pub async fn handle<P: Platform>(platform: &P, isolate: &Rc<Isolate>, request: Request) -> Response {
+pub async fn handle<P: Platform>(platform: &P, isolate: &Rc<Isolate>, mut request: Request) -> Response {
     let context = Context::new(platform, isolate, request.client_address.clone());
     let route = route(&request.path);
     let endpoint = route.as_ref().map(|route| &route.endpoint);
     let mut served = Served::default();
-    let result = serve(&context, &request, route.as_ref(), &mut served).await;
+    let result = serve(&context, &mut request, route.as_ref(), &mut served).await;
     let mut response = match result {
         Ok(response) => response,
         Err(error) => {
@@ -38,6 +38,16 @@ pub async fn handle<P: Platform>(platform: &P, isolate: &Rc<Isolate>, request: R
     response
 }
 
+/// How many bytes of a request's body a host may hand over, and so has to read, before the core sees it: a host asks with a
+/// request that has no body yet. Only a restore may have a large one, and only with its ticket.
+pub async fn body_limit<P: Platform>(platform: &P, isolate: &Rc<Isolate>, request: &Request) -> usize {
+    if request.path.ends_with(endpoint::restore::PATH) {
+        endpoint::restore::body_limit(&Context::new(platform, isolate, None), request).await
+    } else {
+        BODY_LIMIT
+    }
+}
+
 /// How far a request came, for rendering its error.
 #[derive(Default)]
 struct Served {
@@ -48,7 +58,7 @@ struct Served {
 /// tenant, 6 the tenant, 7 the endpoint.
 async fn serve<P: Platform>(
     context: &Context<'_, P>,
-    request: &Request,
+    request: &mut Request,
     route: Option<&Route>,
     served: &mut Served,
 ) -> Result<Response, Error> {
@@ -60,7 +70,7 @@ async fn serve<P: Platform>(
         return Ok(preflight(endpoint));
     }
     check_method(endpoint, request.method)?; // 2
-    if request.body.len() > BODY_LIMIT {
+    if request.body.len() > BODY_LIMIT && *endpoint != Endpoint::Restore {
         return Err(Refusal::BodyTooLarge.into()); // 3
     }
     match endpoint {
@@ -73,6 +83,9 @@ async fn serve<P: Platform>(
     }
     if *endpoint == Endpoint::SetUp {
         return endpoint::setup::handle(context, request).await; // 5
+    }
+    if *endpoint == Endpoint::Restore {
+        return endpoint::restore::handle(context, request).await; // 5
     }
     let tenant = tenants::find(context, request.header("host").unwrap_or_default(), prefix).await?; // 6
     served.tenant = Some(tenant.clone());
@@ -95,7 +108,7 @@ async fn serve<P: Platform>(
         Endpoint::Register => endpoint::register::handle(context, tenant, request).await,
         Endpoint::RegisteredClient(id) => endpoint::registered_client::handle(context, tenant, request, id).await,
         Endpoint::AdminApi(segments) => endpoint::admin::handle(context, tenant, request, segments).await,
-        Endpoint::Health | Endpoint::Maintenance | Endpoint::SetUp | Endpoint::Asset(_) => {
+        Endpoint::Health | Endpoint::Maintenance | Endpoint::SetUp | Endpoint::Restore | Endpoint::Asset(_) => {
             Err(Refusal::NotFound.into())
         }
     }
@@ -110,6 +123,7 @@ async fn is_on_this_surface<P: Platform>(context: &Context<'_, P>, endpoint: &En
             // The operator client gets its token here too, and set-up shows pages.
             Endpoint::AdminApi(_)
                 | Endpoint::SetUp
+                | Endpoint::Restore
                 | Endpoint::Health
                 | Endpoint::Maintenance
                 | Endpoint::Asset(_)
@@ -197,7 +211,13 @@ fn with_challenge(response: Response, tenant: Option<&Tenant>, endpoint: Option<
     let realm = tenant.map_or("vedette", Tenant::issuer);
     let takes_bearer = matches!(
         endpoint,
-        Some(Endpoint::UserInfo | Endpoint::RegisteredClient(_) | Endpoint::AdminApi(_) | Endpoint::Maintenance)
+        Some(
+            Endpoint::UserInfo
+                | Endpoint::RegisteredClient(_)
+                | Endpoint::AdminApi(_)
+                | Endpoint::Maintenance
+                | Endpoint::Restore
+        )
     );
     match refusal {
         // RFC 6750 §3.1: a request without a token gets no error code.

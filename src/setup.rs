@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::Refused;
 use crate::context::Context;
 use crate::error::{Error, Refusal};
 use crate::keys::{mint, wrap};
@@ -34,6 +35,14 @@ impl Sealed for Ticket {
     const PURPOSE: &'static str = "set-up-ticket";
 }
 
+/// A ticket for restoring a backup that has a tenant of this issuer. It opens as no other kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoreTicket(pub Ticket);
+
+impl Sealed for RestoreTicket {
+    const PURPOSE: &'static str = "restore-ticket";
+}
+
 /// Why no ticket could be minted; for an operator's terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupError {
@@ -52,8 +61,23 @@ impl std::fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
-/// Mints a ticket on the operator's machine. `random` has to be fresh.
+/// Mints a set-up link's ticket on the operator's machine. `random` has to be fresh.
 pub fn mint_ticket(root_secret: &str, issuer: &str, now: i64, random: [u8; 16]) -> Result<String, SetupError> {
+    mint(root_secret, issuer, now, random, |ticket| ticket)
+}
+
+/// Mints a ticket for a restore. `random` has to be fresh.
+pub fn mint_restore_ticket(root_secret: &str, issuer: &str, now: i64, random: [u8; 16]) -> Result<String, SetupError> {
+    mint(root_secret, issuer, now, random, RestoreTicket)
+}
+
+fn mint<T: Sealed>(
+    root_secret: &str,
+    issuer: &str,
+    now: i64,
+    random: [u8; 16],
+    kind: fn(Ticket) -> T,
+) -> Result<String, SetupError> {
     let roots = Roots::parse(root_secret).map_err(|_| SetupError::RootSecretMalformed)?;
     let issuer = Issuer::parse(issuer).map_err(SetupError::IssuerRefused)?;
     let ticket = Ticket {
@@ -65,13 +89,19 @@ pub fn mint_ticket(root_secret: &str, issuer: &str, now: i64, random: [u8; 16]) 
     for (place, byte) in nonce.iter_mut().zip(random) {
         *place = byte;
     }
-    Ok(roots.seal(DEPLOYMENT, &ticket, nonce))
+    Ok(roots.seal(DEPLOYMENT, &kind(ticket), nonce))
 }
 
 /// Opens a ticket that is still good.
 pub fn open_ticket(roots: &Roots, text: &str, now: UnixTime) -> Result<Ticket, Refusal> {
     let ticket: Ticket = roots.open(DEPLOYMENT, text).ok_or(Refusal::TicketInvalid)?;
     if now < ticket.expires_at { Ok(ticket) } else { Err(Refusal::TicketExpired) }
+}
+
+/// Opens a restore's ticket that is still good.
+pub fn open_restore_ticket(roots: &Roots, text: &str, now: UnixTime) -> Result<Ticket, Refused> {
+    let RestoreTicket(ticket) = roots.open(DEPLOYMENT, text).ok_or(Refused::TicketInvalid)?;
+    if now < ticket.expires_at { Ok(ticket) } else { Err(Refused::TicketExpired) }
 }
 
 /// A new tenant, not stored yet.

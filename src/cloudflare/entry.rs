@@ -61,8 +61,8 @@ async fn answer(request: web_sys::Request, env: Env, context: Context) -> Result
 }
 
 async fn respond(request: &web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response, JsValue> {
-    let request = request::read(request).await?;
-    let isolate = ISOLATE.with(Rc::clone);
-    let answer = crate::handle(&Workers::new(env, context), &isolate, request).await;
+    let (platform, isolate) = (Workers::new(env, context), ISOLATE.with(Rc::clone));
+    let request = request::read(request, &platform, &isolate).await?;
+    let answer = crate::handle(&platform, &isolate, request).await;
     response::build(&answer)
 }

@@ -1,11 +1,16 @@
 //! From a Workers `Request` to ours: the few headers that the core reads, and a body that cannot be larger than it may.
 
+use std::rc::Rc;
+
 use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStreamDefaultReader, ReadableStreamReadResult};
 
-use crate::http::{BODY_LIMIT, HEADERS_READ, Method, Request};
+use super::Workers;
+use crate::Isolate;
+use crate::http::{HEADERS_READ, Method, Request};
+use crate::service::body_limit;
 
 /// Where Cloudflare vouches for the peer's address. It replaces what a client sends under this name.
 const CLIENT_ADDRESS: &str = "cf-connecting-ip";
@@ -20,7 +25,11 @@ thread_local! {
     static NAMES: Array = HEADERS_READ.into_iter().chain([CLIENT_ADDRESS]).map(JsString::from).collect();
 }
 
-pub(super) async fn read(from: &web_sys::Request) -> Result<Request, JsValue> {
+pub(super) async fn read(
+    from: &web_sys::Request,
+    platform: &Workers,
+    isolate: &Rc<Isolate>,
+) -> Result<Request, JsValue> {
     let described = NAMES.with(|names| describe(from, names));
     let mut lines = described.split('\n');
     let method = Method::from_name(lines.next().unwrap_or_default());
@@ -32,7 +41,8 @@ pub(super) async fn read(from: &web_sys::Request) -> Result<Request, JsValue> {
     let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
     if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
         let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
-        request.body = body(from, declared).await?;
+        let limit = body_limit(platform, isolate, &request).await;
+        request.body = body(from, declared, limit).await?;
     }
     Ok(request)
 }
@@ -48,12 +58,12 @@ fn target(url: &str) -> (String, Option<String>) {
     (if path.is_empty() { "/" } else { path }.to_owned(), query)
 }
 
-/// The body, or [`BODY_LIMIT`] + 1 bytes of one that is too long.
-async fn body(from: &web_sys::Request, declared: Option<usize>) -> Result<Vec<u8>, JsValue> {
+/// The body, or a byte more than the limit of one that is too long.
+async fn body(from: &web_sys::Request, declared: Option<usize>, limit: usize) -> Result<Vec<u8>, JsValue> {
     let Some(stream) = from.body() else { return Ok(Vec::new()) };
     match declared {
         // Never read: the core needs to know only that it is too long.
-        Some(length) if length > BODY_LIMIT => Ok(vec![0; BODY_LIMIT + 1]),
+        Some(length) if length > limit => Ok(vec![0; limit + 1]),
         // HTTP framing holds a sender to the length it declared.
         Some(_) => Ok(Uint8Array::new(&from.array_buffer()?.await?).to_vec()),
         None => {
@@ -65,9 +75,9 @@ async fn body(from: &web_sys::Request, declared: Option<usize>) -> Result<Vec<u8
                     return Ok(bytes);
                 }
                 let chunk = Uint8Array::new(&chunk.get_value());
-                let room = u32::try_from(BODY_LIMIT + 1 - bytes.len()).unwrap_or(0);
+                let room = u32::try_from(limit + 1 - bytes.len()).unwrap_or(0);
                 bytes.extend(chunk.subarray(0, room).to_vec());
-                if bytes.len() > BODY_LIMIT {
+                if bytes.len() > limit {
                     // Whether the sender hears of it does not matter to the answer.
                     drop(reader.cancel());
                     return Ok(bytes);

@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod pages;
 pub mod register;
 pub mod registered_client;
+pub mod restore;
 pub mod revoke;
 pub mod setup;
 pub mod sign_in;

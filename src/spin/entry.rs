@@ -28,10 +28,10 @@ impl Guest for Component {
 }
 
 async fn answer(request: Request) -> Result<Response, ErrorCode> {
-    let request = request::read(request).await?;
-    let method = request.method;
     let platform = Spin::new();
     let isolate = ISOLATE.with(Rc::clone);
+    let request = request::read(request, &platform, &isolate).await?;
+    let method = request.method;
     let answer = crate::handle(&platform, &isolate, request).await;
     response::send(method, answer, platform)
 }

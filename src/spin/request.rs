@@ -1,12 +1,16 @@
 //! From a `wasi:http` request to ours: the few headers that the core reads, and a body that cannot be larger than it may.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use spin_sdk::wasip3::http::types::{ErrorCode, Method as WasiMethod, Request as WasiRequest};
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
 use spin_sdk::wasip3::wit_future;
 
-use crate::http::{BODY_LIMIT, HEADERS_READ, Method, Request};
+use super::Spin;
+use crate::Isolate;
+use crate::http::{HEADERS_READ, Method, Request};
+use crate::service::body_limit;
 
 /// Where Spin tells the peer's address and port. It comes after what a client sends under this name.
 const CLIENT_ADDRESS: &str = "spin-client-addr";
@@ -14,7 +18,7 @@ const CLIENT_ADDRESS: &str = "spin-client-addr";
 /// Bytes of a body asked for at once.
 const CHUNK: usize = 16 * 1024;
 
-pub(super) async fn read(from: WasiRequest) -> Result<Request, ErrorCode> {
+pub(super) async fn read(from: WasiRequest, platform: &Spin, isolate: &Rc<Isolate>) -> Result<Request, ErrorCode> {
     let method = method(from.get_method());
     let (path, query) = target(&from.get_path_with_query().unwrap_or_default());
     let mut headers = Vec::with_capacity(HEADERS_READ.len());
@@ -34,7 +38,8 @@ pub(super) async fn read(from: WasiRequest) -> Result<Request, ErrorCode> {
     }
     if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
         let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
-        request.body = body(from, declared).await?;
+        let limit = body_limit(platform, isolate, &request).await;
+        request.body = body(from, declared, limit).await?;
     }
     Ok(request)
 }
@@ -67,11 +72,11 @@ fn address(text: &str) -> Option<String> {
     address.ok().map(|address| address.to_canonical().to_string())
 }
 
-/// The body, or [`BODY_LIMIT`] + 1 bytes of one that is too long.
-async fn body(from: WasiRequest, declared: Option<usize>) -> Result<Vec<u8>, ErrorCode> {
-    if declared.is_some_and(|length| length > BODY_LIMIT) {
+/// The body, or a byte more than the limit of one that is too long.
+async fn body(from: WasiRequest, declared: Option<usize>, limit: usize) -> Result<Vec<u8>, ErrorCode> {
+    if declared.is_some_and(|length| length > limit) {
         // Never read: the core needs to know only that it is too long.
-        return Ok(vec![0; BODY_LIMIT + 1]);
+        return Ok(vec![0; limit + 1]);
     }
     // Nothing goes wrong here that the sender would hear of.
     let (_, handled) = wit_future::new(|| Ok(()));
@@ -80,8 +85,8 @@ async fn body(from: WasiRequest, declared: Option<usize>) -> Result<Vec<u8>, Err
     loop {
         let (status, chunk) = stream.read(Vec::with_capacity(CHUNK)).await;
         bytes.extend(chunk);
-        if bytes.len() > BODY_LIMIT {
-            bytes.truncate(BODY_LIMIT + 1);
+        if bytes.len() > limit {
+            bytes.truncate(limit + 1);
             return Ok(bytes);
         }
         if !matches!(status, StreamResult::Complete(_)) {

@@ -31,6 +31,8 @@ const IF_CLIENT_UNCHANGED: &str = insert_when!("clients WHERE tenant_id = ?1 AND
 const IF_SESSION: &str = insert_when!("sessions WHERE tenant_id = ?1 AND id = ?11");
 const IF_KEY: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11");
 const IF_KEY_NOT_REVOKED: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11 AND revoked_at IS NULL");
+const IF_RESTORING: &str =
+    insert_when!("tenants WHERE id = ?1 AND EXISTS (SELECT 1 FROM used_tickets WHERE used_tickets.id = ?11)");
 const RECORDED: &str = "SELECT id FROM audit_events WHERE tenant_id = ?1 AND id = ?2";
 
 pub const STATEMENTS: &[&str] = &[
@@ -43,6 +45,7 @@ pub const STATEMENTS: &[&str] = &[
     IF_SESSION,
     IF_KEY,
     IF_KEY_NOT_REVOKED,
+    IF_RESTORING,
     RECORDED,
 ];
 
@@ -51,6 +54,8 @@ pub const STATEMENTS: &[&str] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     SetUp,
+    BackedUp,
+    Restored,
     SignedIn,
     SignInFailed,
     SignInThrottled,
@@ -78,6 +83,8 @@ impl Event {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SetUp => "deployment.set_up",
+            Self::BackedUp => "deployment.backed_up",
+            Self::Restored => "deployment.restored",
             Self::SignedIn => "user.signed_in",
             Self::SignInFailed => "user.sign_in_failed",
             Self::SignInThrottled => "user.sign_in_throttled",
@@ -138,6 +145,8 @@ pub enum Condition<'a> {
     Key { kid: &'a str },
     /// The signing key is there and not revoked.
     KeyNotRevoked { kid: &'a str },
+    /// The tenant is there, and the restore of this marker is under way.
+    Restoring { marker: &'a str },
 }
 
 #[must_use]
@@ -176,6 +185,10 @@ pub fn insert_if(tenant_id: &str, row: AuditRow<'_>, condition: Condition<'_>) -
         Condition::KeyNotRevoked { kid } => {
             parameters.push(kid.into());
             IF_KEY_NOT_REVOKED
+        }
+        Condition::Restoring { marker } => {
+            parameters.push(marker.into());
+            IF_RESTORING
         }
     };
     Statement::new(sql, parameters)

@@ -5,6 +5,7 @@
 //! Not here: when to run what, and what an outcome means (that is `grant/`, `endpoint/`, `keys/`).
 
 pub mod audit;
+pub mod backup;
 pub mod clients;
 pub mod consents;
 pub mod grants;
@@ -30,7 +31,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_keys_and_regions.sql", include_str!("../../kv-schema/sql/0002_keys_and_regions.sql")),
 ];
 
-/// Every statement that runs, for the test that reads their plans.
+/// Every statement that requests and maintenance run, for the test that reads their plans. Those of [`backup`] are apart.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
     [
@@ -50,6 +51,14 @@ pub fn statements() -> Vec<&'static str> {
 }
 
 impl Row {
+    /// The text in column `index`, where it is.
+    pub fn str(&self, index: usize) -> Result<&str, Fault> {
+        match self.0.get(index) {
+            Some(Value::Text(text)) => Ok(text),
+            _ => Err(undecodable(index, "text")),
+        }
+    }
+
     /// The text in column `index`.
     pub fn text(&self, index: usize) -> Result<String, Fault> {
         self.optional_text(index)?.ok_or_else(|| undecodable(index, "text"))

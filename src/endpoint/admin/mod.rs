@@ -1,8 +1,9 @@
-//! The management API: tenants, each tenant's users, clients and signing keys, and the root secret, for operator clients (design.md §7). In scope: who may, what
+//! The management API: tenants, each tenant's users, clients and signing keys, the root secret, and back-up, for operator clients (design.md §7). In scope: who may, what
 //! there is, and which method does what to it; the modules below do it.
 //!
 //! An operator client belongs to one tenant, asks there, and manages every tenant of the deployment.
 
+mod backup;
 mod clients;
 mod keys;
 mod page;
@@ -64,6 +65,7 @@ pub async fn handle<P: Platform>(
         (Resource::Keys { tenant }, Method::Get | Method::Head) => keys::list(&desk, desk.id(tenant)).await,
         (Resource::KeysRotate { tenant }, Method::Post) => keys::rotate(&desk, desk.id(tenant), request).await,
         (Resource::KeyRevoke { tenant, kid }, Method::Post) => keys::revoke(&desk, desk.id(tenant), kid).await,
+        (Resource::Backup, Method::Get) => backup::read(&desk).await,
         (Resource::RootSecret, Method::Get | Method::Head) => root_secret::read(&desk).await,
         (Resource::RootSecretRewrap, Method::Post) => root_secret::rewrap(&desk, request).await,
         (Resource::ReplaceMasters, Method::Post) => root_secret::replace_masters(&desk, request).await,
@@ -105,6 +107,7 @@ enum Resource<'a> {
         tenant: Option<&'a str>,
         kid: &'a str,
     },
+    Backup,
     RootSecret,
     RootSecretRewrap,
     ReplaceMasters,
@@ -122,6 +125,7 @@ impl<'a> Resource<'a> {
             ["tenants", tenant, "clients", id, "secret"] => Some(Self::ClientSecret { tenant, id }),
             ["tenants", tenant, "keys", ref of_keys @ ..] => Self::of_keys(Some(tenant), of_keys),
             ["keys", ref of_keys @ ..] => Self::of_keys(None, of_keys),
+            ["backup"] => Some(Self::Backup),
             ["root-secret"] => Some(Self::RootSecret),
             ["root-secret", "rewrap"] => Some(Self::RootSecretRewrap),
             ["root-secret", "replace-masters"] => Some(Self::ReplaceMasters),
@@ -140,6 +144,8 @@ impl<'a> Resource<'a> {
 
     fn allow(self) -> &'static str {
         match self {
+            // HEAD would have to make a whole bundle, and the audit say so.
+            Self::Backup => "GET",
             Self::Keys { .. } | Self::RootSecret => "GET, HEAD",
             Self::KeysRotate { .. } | Self::KeyRevoke { .. } | Self::RootSecretRewrap | Self::ReplaceMasters => "POST",
             Self::Tenants | Self::Users { .. } | Self::Clients { .. } => "GET, HEAD, POST",
