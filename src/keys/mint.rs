@@ -18,12 +18,17 @@ pub async fn key<P: Platform>(
     master: &KeyMaterial,
     need: &Need,
 ) -> Result<KeyRow, Error> {
+    let is_urgent = need.is_urgent(context.now());
     let new = context.platform.generate_key(need.alg).await?;
     let jwk = PublicJwk::from_spki(need.alg, &new.spki)?;
     let wrapped_private = wrap::wrap_private(master, tenant_id, &jwk.kid, &new.pkcs8, context.random());
     // Making it took its time, of which the world must not lose any.
     let published_at = context.now();
-    let earliest = if need.is_urgent(published_at) { need.activates_at } else { published_at.plus(PUBLICATION_LEAD) };
+    let activates_at = if is_urgent {
+        schedule::at_once(published_at)
+    } else {
+        need.activates_at.max(published_at.plus(PUBLICATION_LEAD))
+    };
     Ok(KeyRow {
         alg: need.alg,
         region: need.region.clone(),
@@ -32,7 +37,7 @@ pub async fn key<P: Platform>(
         public_jwk: jwk.to_json(),
         wrapped_private,
         published_at,
-        activates_at: need.activates_at.max(earliest),
+        activates_at,
         revoked_at: None,
     })
 }
