@@ -3,17 +3,19 @@
 // workerd listens on the ports itself. wrangler's dev server would put a proxy in front that costs three quarters of the
 // throughput and rewrites what the Worker sees of a request.
 //
-// Configuration comes as JSON in VEDETTE_SERVE: { config, notes, persist, ports, bindings, dropLogLines }.
+// Configuration comes as JSON in VEDETTE_SERVE: { config, notes, persist, instances: [{ port, bindings }], bindings, clock,
+// scheduledUrl, dropLogLines }. `clock` is { start, speed } or null: see fasterClock(). The file `scheduledUrl` gets the URL that
+// has the first instance's scheduled event happen.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare } from "miniflare";
 import workerd from "workerd";
 
-const { config, notes, persist, ports, bindings, dropLogLines } = JSON.parse(process.env.VEDETTE_SERVE);
+const { config, notes, persist, instances, bindings, clock, scheduledUrl, dropLogLines } = JSON.parse(process.env.VEDETTE_SERVE);
 delete process.env.VEDETTE_SERVE;
 
 if (dropLogLines) {
@@ -23,8 +25,8 @@ if (dropLogLines) {
 
 const described = await describedWorker(config);
 const workers = [
-  ...ports.map((port, index) => instance(`vedette-${index}`, port)),
-  ...(await hasIPv6() ? ports.map((port, index) => ipv6Door(`vedette-${index}`, port)) : []),
+  ...instances.map((own, index) => instance(`vedette-${index}`, own)),
+  ...(await hasIPv6() ? instances.map(({ port }, index) => ipv6Door(`vedette-${index}`, port)) : []),
 ];
 
 const miniflare = new Miniflare({
@@ -32,6 +34,7 @@ const miniflare = new Miniflare({
   d1Persist: join(persist, "d1"),
   kvPersist: join(persist, "kv"),
   cf: false,
+  unsafeTriggerHandlers: true,
   log: new Log(LogLevel.ERROR),
   handleStructuredLogs: ({ message }) => void process.stdout.write(`${message}\n`),
 });
@@ -40,7 +43,9 @@ let stopping = false;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
 
 try {
-  await miniflare.ready;
+  const entry = await miniflare.ready;
+  writeFileSync(`${scheduledUrl}.new`, new URL("/cdn-cgi/handler/scheduled", entry).href);
+  renameSync(`${scheduledUrl}.new`, scheduledUrl);
 } catch (error) {
   if (!stopping) {
     process.stderr.write(`workerd did not start: ${error.message}\n`);
@@ -55,8 +60,8 @@ async function stop() {
   process.exit(0);
 }
 
-// All instances are one Worker on one D1 database and one KV namespace; only their ports differ.
-function instance(name, port) {
+// All instances are one Worker on one D1 database and one KV namespace; only their ports and their own variables differ.
+function instance(name, { port, bindings: own }) {
   const root = dirname(config);
   const { main } = described;
   return {
@@ -65,13 +70,26 @@ function instance(name, port) {
     rootPath: root,
     modulesRoot: root,
     modules: [
+      ...(clock ? fasterClock(root, main) : []),
       { type: "ESModule", path: main },
       { type: "ESModule", path: join(root, "build/index.js") },
       { type: "CompiledWasm", path: join(root, "build/index_bg.wasm") },
     ],
-    bindings: { ...described.options.bindings, ...bindings },
+    bindings: { ...described.options.bindings, ...bindings, ...own },
     unsafeDirectSockets: [{ host: "127.0.0.1", port }],
   };
+}
+
+// For tests of what takes minutes or more: an entry module that has the Worker, unchanged, run by a clock that agrees with
+// this machine's at `start` and runs `speed` times as fast from then on.
+function fasterClock(root, main) {
+  const { start, speed } = clock;
+  const path = (name) => join(root, name);
+  const worker = `./${relative(root, main)}`;
+  return [
+    { type: "ESModule", path: path("faster.js"), contents: `import "./clock.js"; export { default } from "${worker}";` },
+    { type: "ESModule", path: path("clock.js"), contents: `const now = Date.now; Date.now = () => ${start} + (now() - ${start}) * ${speed};` },
+  ];
 }
 
 // `localhost` may mean ::1. A Worker listens on one address only, so a second, empty one lends its socket.

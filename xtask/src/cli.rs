@@ -8,6 +8,9 @@ use vedette::tenant::Issuer;
 
 pub const DEFAULT_PORT: u16 = 8787;
 
+/// More would only wait for each other on one machine.
+const MOST_INSTANCES: u16 = 16;
+
 const HELP: &str = "\
 cargo xtask build [--host cloudflare|spin]   build the Worker and the Spin component (default: both)
 cargo xtask dev [OPTIONS]                    build, prepare local storage and run the issuer
@@ -38,8 +41,15 @@ For tests and measurements:
   --no-build              run what was built before
   --instances N           N instances on one state, on ports N, N+2, N+4, …
   --region NAME           the instances' region
+  --regions A,B,…         an instance in each of these regions, all on one state, on ports N, N+2, N+4, …
+  --clock-speed N         the hosts' clocks run N times as fast as this machine's
   --surface NAME          public, admin or all (default all)
   --demo-rp-url URL       the demo relying party's URL behind a proxy
+
+Where there are several instances on Spin, one that ends is started again.
+
+DIR/maintenance-secret is made with the root secret, and is what maintenance asks for:
+  curl -X POST -H \"authorization: Bearer $(cat DIR/maintenance-secret)\" http://localhost:PORT/maintenance
 ";
 
 const SETUP_LINK_HELP: &str = "\
@@ -89,6 +99,8 @@ pub struct DevOptions {
     pub build: bool,
     pub instances: u16,
     pub region: String,
+    pub regions: Vec<String>,
+    pub clock_speed: u16,
     pub surface: String,
     pub demo_rp_url: Option<String>,
 }
@@ -104,6 +116,8 @@ impl Default for DevOptions {
             build: true,
             instances: 1,
             region: String::new(),
+            regions: Vec::new(),
+            clock_speed: 1,
             surface: "all".to_owned(),
             demo_rp_url: None,
         }
@@ -114,6 +128,12 @@ impl DevOptions {
     /// The port of each instance. They lie two apart, so that the port above the first stays free for the demo relying party.
     pub fn ports(&self) -> impl Iterator<Item = u16> + '_ {
         (0..self.instances).map(|index| self.port + 2 * index)
+    }
+
+    /// The region of each instance, in the order of their ports.
+    pub fn regions(&self) -> impl Iterator<Item = &str> + '_ {
+        let one_for_all = std::iter::repeat(self.region.as_str());
+        self.regions.iter().map(String::as_str).chain(one_for_all).take(self.instances.into())
     }
 
     pub fn demo_rp_port(&self) -> u16 {
@@ -169,6 +189,7 @@ fn build(mut parser: lexopt::Parser) -> Result<Command> {
 
 fn dev(mut parser: lexopt::Parser) -> Result<Command> {
     let mut options = DevOptions::default();
+    let mut instances = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("host") => options.host = host(&mut parser)?,
@@ -177,8 +198,10 @@ fn dev(mut parser: lexopt::Parser) -> Result<Command> {
             Long("demo") => options.demo = true,
             Long("issuer") => options.issuer = Some(issuer(&mut parser)?),
             Long("no-build") => options.build = false,
-            Long("instances") => options.instances = number(&mut parser, "--instances", 1, 16)?,
+            Long("instances") => instances = Some(number(&mut parser, "--instances", 1, MOST_INSTANCES)?),
             Long("region") => options.region = parser.value()?.string()?,
+            Long("regions") => options.regions = regions(&mut parser)?,
+            Long("clock-speed") => options.clock_speed = number(&mut parser, "--clock-speed", 1, 1000)?,
             Long("surface") => options.surface = surface(&mut parser)?,
             Long("demo-rp-url") => {
                 options.demo_rp_url = Some(parser.value()?.string()?.trim_end_matches('/').to_owned())
@@ -187,6 +210,11 @@ fn dev(mut parser: lexopt::Parser) -> Result<Command> {
             other => return Err(other.unexpected().into()),
         }
     }
+    options.instances = match (u16::try_from(options.regions.len()), instances) {
+        (Ok(0), instances) => instances.unwrap_or(1),
+        (Ok(regions), None) if options.region.is_empty() => regions,
+        _ => bail!("--regions makes an instance a region: leave --instances and --region out"),
+    };
     if u32::from(options.port) + 2 * u32::from(options.instances - 1) > 65535 {
         bail!("--port {} leaves no room for {} instances: choose a lower one", options.port, options.instances);
     }
@@ -245,6 +273,18 @@ fn surface(parser: &mut lexopt::Parser) -> Result<String> {
     }
 }
 
+/// Each has a name, and none has another's; which names a tenant takes is for the core to say.
+fn regions(parser: &mut lexopt::Parser) -> Result<Vec<String>> {
+    let value = parser.value()?.string()?;
+    let regions: Vec<String> = value.split(',').map(str::to_owned).collect();
+    let is_odd =
+        |(index, region): (usize, &String)| region.is_empty() || regions.iter().take(index).any(|it| it == region);
+    if regions.len() > MOST_INSTANCES.into() || regions.iter().enumerate().any(is_odd) {
+        bail!("--regions takes up to {MOST_INSTANCES} names, such as weur,enam,apac, not `{value}`");
+    }
+    Ok(regions)
+}
+
 fn number(parser: &mut lexopt::Parser, flag: &str, least: u16, most: u16) -> Result<u16> {
     let value = parser.value()?.string()?;
     match value.parse::<u16>() {
@@ -290,6 +330,24 @@ mod tests {
         let options = DevOptions { port: 9000, instances: 3, ..DevOptions::default() };
         assert_eq!(options.ports().collect::<Vec<_>>(), [9000, 9002, 9004]);
         assert_eq!(options.demo_rp_port(), 9001);
+    }
+
+    #[test]
+    fn each_region_has_an_instance() {
+        let Ok(Command::Dev(options)) = parsed(&["dev", "--regions", "weur,enam", "--port", "9000"]) else {
+            panic!("not dev")
+        };
+        let instances: Vec<_> = options.ports().zip(options.regions()).collect();
+        assert_eq!(instances, [(9000, "weur"), (9002, "enam")]);
+        let Ok(Command::Dev(options)) = parsed(&["dev", "--instances", "2", "--region", "apac"]) else {
+            panic!("not dev")
+        };
+        assert_eq!(options.regions().collect::<Vec<_>>(), ["apac", "apac"]);
+        for wrong in ["", "weur,", "weur,weur"] {
+            assert!(refusal(&["dev", "--regions", wrong]).contains("such as weur,enam,apac"), "{wrong}");
+        }
+        assert!(refusal(&["dev", "--regions", "weur,enam", "--instances", "2"]).contains("leave --instances"));
+        assert!(refusal(&["dev", "--region", "apac", "--regions", "weur"]).contains("and --region out"));
     }
 
     #[test]

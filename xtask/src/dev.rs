@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::cli::{DevOptions, Host};
 use crate::process::{self, Output, Task};
 use crate::serve::{self, Running};
-use crate::state::State;
+use crate::state::{MAINTENANCE_SECRET, State};
 use crate::steps::Steps;
 use crate::{builds, demo, paths, setup_link, storage, tools};
 
@@ -46,6 +46,14 @@ pub fn command(options: &DevOptions) -> Result<()> {
         }
         None => {}
     }
+    for (port, region) in options.ports().zip(&options.regions) {
+        println!("region {region:<12} http://localhost:{port}");
+    }
+    let secret = options.state.join(MAINTENANCE_SECRET);
+    println!("maintenance         POST {issuer}/maintenance, bearer token in {}", secret.display());
+    if let Some(url) = running.scheduled_url()? {
+        println!("scheduled event     {url}");
+    }
     println!("ready {issuer}");
 
     // Ctrl-C is how a server is meant to end: from here on it is no failure.
@@ -65,26 +73,24 @@ fn step_count(options: &DevOptions) -> usize {
         (false, _) => 0,
         (true, Host::Cloudflare) => 1 + builds::step_count(Host::Cloudflare),
         (true, Host::Spin) => {
-            1 + builds::step_count(Host::Spin) + usize::from(options.demo) + usize::from(needs_spin_host())
+            1 + builds::step_count(Host::Spin)
+                + usize::from(options.demo)
+                + usize::from(serve::runs_in_test_host(options))
         }
     };
     let migration = usize::from(options.host == Host::Cloudflare);
     building + migration + 1 + usize::from(options.demo)
 }
 
-fn needs_spin_host() -> bool {
-    !process::on_path("spin")
-}
-
 /// Builds what `options` need, or, without building, sees that it is there.
 fn prepare(steps: &mut Steps, options: &DevOptions) -> Result<()> {
     if !options.build {
-        return check_built(options.host);
+        return check_built(options);
     }
     builds::prerequisites(steps, &[options.host])?;
     builds::build(steps, options.host)?;
     if options.host == Host::Spin {
-        if needs_spin_host() {
+        if serve::runs_in_test_host(options) {
             steps.step(
                 "The Spin test host (there is no `spin` on PATH; five minutes the first time)",
                 builds::spin_host,
@@ -97,7 +103,8 @@ fn prepare(steps: &mut Steps, options: &DevOptions) -> Result<()> {
     Ok(())
 }
 
-fn check_built(host: Host) -> Result<()> {
+fn check_built(options: &DevOptions) -> Result<()> {
+    let host = options.host;
     let product = match host {
         Host::Cloudflare => paths::worker(),
         Host::Spin => paths::component(),
@@ -109,7 +116,7 @@ fn check_built(host: Host) -> Result<()> {
             host.name()
         );
     }
-    if host == Host::Spin && needs_spin_host() && !paths::spin_host().is_file() {
+    if host == Host::Spin && serve::runs_in_test_host(options) && !paths::spin_host().is_file() {
         bail!(
             "the Spin test host is not built: run `cargo build --profile tool -p spin-host`, or leave --no-build out"
         );
@@ -124,7 +131,7 @@ fn start(steps: &mut Steps, options: &DevOptions, state: &State, issuer: &str) -
             steps.step("Local D1 and KV", || storage::migrate(state))?;
             "workerd"
         }
-        Host::Spin if needs_spin_host() => "The Spin test host",
+        Host::Spin if serve::runs_in_test_host(options) => "The Spin test host",
         Host::Spin => "spin up",
     };
     steps.step(title, || {

@@ -1,8 +1,9 @@
 //! Running the issuer: Workers in workerd through tools/workerd/serve.mjs, the component in `spin` or tools/spin-host.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -19,11 +20,38 @@ use crate::{paths, storage, tools};
 /// How long a host may take until it answers. Spin's first run compiles the component to machine code.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// An instance that ends sooner than this after its start would only end again.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// The issuer, running. Dropping it stops it.
 pub struct Running {
     pub issuer: String,
-    pub tasks: Vec<Task>,
+    processes: Vec<Process>,
     ports: Vec<u16>,
+    /// Whether the others go on when one process ends.
+    heals: bool,
+    /// The file that has the address of the Worker's scheduled event.
+    scheduled_url: Option<PathBuf>,
+}
+
+struct Process {
+    name: &'static str,
+    command: Command,
+    task: Task,
+    started: Instant,
+}
+
+impl Process {
+    fn start(name: &'static str, command: Command, output: Output<'_>) -> Result<Process> {
+        let task = Task::spawn(name, &command, output)?;
+        Ok(Process { name, command, task, started: Instant::now() })
+    }
+
+    fn start_again(&mut self) -> Result<()> {
+        self.task = Task::spawn(self.name, &self.command, Output::Inherit)?;
+        self.started = Instant::now();
+        Ok(())
+    }
 }
 
 impl Running {
@@ -36,15 +64,24 @@ impl Running {
     /// behind workerd, whose Node tools would otherwise take as much CPU time as the Worker.
     pub fn start_logging_to(options: &DevOptions, state: &State, issuer: &str, log: Option<&Path>) -> Result<Running> {
         let variables = variables(options, state, issuer)?;
-        let mut running = Running { issuer: issuer.to_owned(), tasks: Vec::new(), ports: options.ports().collect() };
-        match options.host {
-            Host::Cloudflare => running.tasks.push(workerd(options, state, &variables, log)?),
-            Host::Spin => {
-                for port in options.ports() {
-                    running.tasks.push(spin(port, state, &variables, log)?);
-                }
+        let output = || log.map_or(Output::Inherit, Output::File);
+        let processes = match options.host {
+            Host::Cloudflare => {
+                vec![Process::start("workerd", workerd(options, state, &variables, log.is_some())?, output())?]
             }
-        }
+            Host::Spin => options
+                .ports()
+                .zip(options.regions())
+                .map(|(port, region)| {
+                    let command = spin(options, state, port, region, &variables)?;
+                    Process::start("the Spin host", command, output())
+                })
+                .collect::<Result<_>>()?,
+        };
+        let heals = log.is_none() && processes.len() > 1;
+        let scheduled_url = (options.host == Host::Cloudflare).then(|| scheduled_url_file(state));
+        let ports = options.ports().collect();
+        let mut running = Running { issuer: issuer.to_owned(), processes, ports, heals, scheduled_url };
         running.wait_until_answering()?;
         Ok(running)
     }
@@ -60,7 +97,32 @@ impl Running {
     }
 
     pub fn check_running(&mut self) -> Result<()> {
-        self.tasks.iter_mut().try_for_each(Task::check_running)
+        for process in &mut self.processes {
+            match process.task.check_running() {
+                Err(error) if self.heals && process.started.elapsed() >= SETTLED => {
+                    eprintln!("{error}: starting it again");
+                    process.start_again()?;
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asked for by GET, it has the Worker's scheduled event happen. Spin has no such thing.
+    pub fn scheduled_url(&self) -> Result<Option<String>> {
+        let Some(path) = &self.scheduled_url else { return Ok(None) };
+        let until = Instant::now() + START_LIMIT;
+        loop {
+            match fs::read_to_string(path) {
+                Ok(url) if !url.is_empty() => return Ok(Some(url)),
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                }
+                _ if Instant::now() > until => bail!("workerd did not say where its scheduled event is asked for"),
+                _ => process::pause(Duration::from_millis(20))?,
+            }
+        }
     }
 
     /// What the issuer says of its bindings: the status and the body of `/health`.
@@ -108,12 +170,12 @@ pub fn check_ports(ports: impl Iterator<Item = u16>) -> Result<()> {
     Ok(())
 }
 
-/// The configuration that a deployment would take from secrets and variables.
+/// The configuration that a deployment would take from secrets and variables; each instance has its `REGION` besides.
 fn variables(options: &DevOptions, state: &State, issuer: &str) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("ROOT_SECRET", state.root_secret()?),
+        ("MAINTENANCE_SECRET", state.maintenance_secret()?),
         ("SURFACE", options.surface.clone()),
-        ("REGION", options.region.clone()),
         ("HOST_ALIASES", host_aliases(issuer)?),
         ("DEMO", if options.demo { "1" } else { "" }.to_owned()),
     ])
@@ -131,35 +193,68 @@ fn workerd(
     options: &DevOptions,
     state: &State,
     variables: &[(&'static str, String)],
-    log: Option<&Path>,
-) -> Result<Task> {
+    drop_log_lines: bool,
+) -> Result<Command> {
     let bindings: serde_json::Map<_, _> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let instances: Vec<_> = options
+        .ports()
+        .zip(options.regions())
+        .map(|(port, region)| json!({"port": port, "bindings": {"REGION": region}}))
+        .collect();
+    let clock = match options.clock_speed {
+        1 => None,
+        speed => Some(json!({"start": state.clock_start()?, "speed": speed})),
+    };
+    let scheduled_url = scheduled_url_file(state);
+    // That of the last run must not be taken for this one's.
+    let _ = fs::remove_file(&scheduled_url);
     let configuration = json!({
         "config": paths::root().join("wrangler.toml"),
         "notes": paths::notes(),
         "persist": state.host_directory().join("v3"),
-        "ports": options.ports().collect::<Vec<_>>(),
+        "instances": instances,
         "bindings": bindings,
-        "dropLogLines": log.is_some(),
+        "clock": clock,
+        "scheduledUrl": scheduled_url,
+        "dropLogLines": drop_log_lines,
     });
     let mut node = Command::new(tools::node()?);
     node.arg(paths::root().join("tools/workerd/serve.mjs"));
     // In the environment and not among the arguments, which every user of the machine can read.
     node.env("VEDETTE_SERVE", configuration.to_string());
     storage::quiet_wrangler(&mut node, state.directory())?;
-    Task::spawn("workerd", &node, log.map_or(Output::Inherit, Output::File))
+    Ok(node)
 }
 
-fn spin(port: u16, state: &State, variables: &[(&'static str, String)], log: Option<&Path>) -> Result<Task> {
-    let program = if process::on_path("spin") { "spin".into() } else { paths::spin_host() };
-    let mut spin = Command::new(program);
+/// Where tools/workerd/serve.mjs says what to ask for to have the Worker's scheduled event happen.
+fn scheduled_url_file(state: &State) -> PathBuf {
+    state.host_directory().join("scheduled-url")
+}
+
+fn spin(
+    options: &DevOptions,
+    state: &State,
+    port: u16,
+    region: &str,
+    variables: &[(&'static str, String)],
+) -> Result<Command> {
+    let mut spin = Command::new(if runs_in_test_host(options) { paths::spin_host() } else { "spin".into() });
     spin.arg("up").arg("-f").arg(paths::root().join("spin.toml"));
     spin.args(["--listen", &format!("127.0.0.1:{port}")]).arg("--state-dir").arg(state.host_directory());
+    if options.clock_speed != 1 {
+        spin.args(["--clock", &format!("{}x{}", state.clock_start()?, options.clock_speed)]);
+    }
     for (name, value) in variables {
         spin.env(format!("SPIN_VARIABLE_{name}"), value);
     }
-    Task::spawn("the Spin host", &spin, log.map_or(Output::Inherit, Output::File))
+    spin.env("SPIN_VARIABLE_REGION", region);
+    Ok(spin)
+}
+
+/// Whether tools/spin-host takes the place of `spin`: where there is none, and where it has to do what no `spin` does.
+pub fn runs_in_test_host(options: &DevOptions) -> bool {
+    !process::on_path("spin") || options.clock_speed != 1
 }
 
 #[cfg(test)]

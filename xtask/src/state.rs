@@ -1,9 +1,11 @@
-//! The state directory of `cargo xtask dev`: the root secret, which issuer it was made for, and each host's own databases.
+//! The state directory of `cargo xtask dev`: its secrets, which issuer it was made for, and each host's own databases.
 //!
 //! ```text
 //! DIR/root-secret          base64url of 32 random bytes, readable by its owner only
+//! DIR/maintenance-secret   likewise: what POST /maintenance asks for
 //! DIR/demo.json            with --demo: what a test or a person needs to sign in
 //! DIR/HOST/issuer          the issuer that this host's databases were made for
+//! DIR/HOST/clock           with --clock-speed: when this host's clock began to run faster
 //! DIR/HOST/…               databases, stamps
 //! ```
 
@@ -11,12 +13,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::cli::Host;
+
+const ROOT_SECRET: &str = "root-secret";
+pub const MAINTENANCE_SECRET: &str = "maintenance-secret";
 
 pub struct State {
     directory: PathBuf,
@@ -53,13 +59,37 @@ impl State {
     }
 
     pub fn root_secret(&self) -> Result<String> {
-        let path = self.directory.join("root-secret");
+        self.made_once(ROOT_SECRET)?;
+        read_root_secret(&self.directory)
+    }
+
+    pub fn maintenance_secret(&self) -> Result<String> {
+        let path = self.made_once(MAINTENANCE_SECRET)?;
+        let secret = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(secret.trim().to_owned())
+    }
+
+    fn made_once(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
         if !path.exists() {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).context("the system gives no randomness")?;
             write_private(&path, &BASE64_URL_SAFE_NO_PAD.encode(bytes))?;
         }
-        read_root_secret(&self.directory)
+        Ok(path)
+    }
+
+    /// When this host's clock began to run at another speed, in milliseconds since 1970. Kept, so that the time of its
+    /// databases never goes back.
+    pub fn clock_start(&self) -> Result<u64> {
+        let path = self.host_directory().join("clock");
+        if !path.exists() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the machine's clock is not set")?;
+            fs::write(&path, now.as_millis().to_string())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        text.trim().parse().with_context(|| format!("{} is not a number of milliseconds", path.display()))
     }
 
     /// The issuer to run as: the one asked for, else the one remembered, else the one that the port makes.
@@ -114,7 +144,7 @@ fn port_of_local_issuer(issuer: &str) -> Option<u16> {
 
 /// The root secret of a directory that `cargo xtask dev` has made.
 pub fn read_root_secret(directory: &Path) -> Result<String> {
-    let path = directory.join("root-secret");
+    let path = directory.join(ROOT_SECRET);
     let secret =
         fs::read_to_string(&path).with_context(|| format!("cannot read the root secret {}", path.display()))?;
     Ok(secret.trim().to_owned())
@@ -146,14 +176,26 @@ mod tests {
     }
 
     #[test]
-    fn the_root_secret_is_made_once_and_for_its_owner_only() -> Result<()> {
+    fn secrets_are_made_once_and_for_their_owner_only() -> Result<()> {
         let directory = scratch("secret");
         let state = State::open(&directory, Host::Spin)?;
-        let secret = state.root_secret()?;
-        assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(&secret)?.len(), 32);
-        assert_eq!(state.root_secret()?, secret);
-        let mode = fs::metadata(directory.join("root-secret"))?.permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let secrets = [state.root_secret()?, state.maintenance_secret()?];
+        assert_ne!(secrets[0], secrets[1]);
+        assert_eq!([state.root_secret()?, state.maintenance_secret()?], secrets);
+        for (name, secret) in [ROOT_SECRET, MAINTENANCE_SECRET].into_iter().zip(&secrets) {
+            assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(secret)?.len(), 32);
+            assert_eq!(fs::metadata(directory.join(name))?.permissions().mode() & 0o777, 0o600);
+        }
+        Ok(fs::remove_dir_all(directory)?)
+    }
+
+    #[test]
+    fn a_clock_goes_on_where_it_was() -> Result<()> {
+        let directory = scratch("clock");
+        let state = State::open(&directory, Host::Spin)?;
+        let start = state.clock_start()?;
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert_eq!(state.clock_start()?, start);
         Ok(fs::remove_dir_all(directory)?)
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::clock::Clock;
+
 pub const USAGE: &str = "\
 Serves the HTTP components of a Spin application, for development and tests.
 
@@ -15,6 +17,8 @@ Usage: spin-host up [OPTIONS]
       --state-dir FOLDER     where stores and databases are kept [default: .spin beside the manifest]
       --variable NAME=VALUE  an application variable's value, before SPIN_VARIABLE_NAME of the environment (repeatable)
       --reuse COUNT          how many requests one instance serves (not an option of Spin's) [default: 128]
+  --clock STARTxSPEED        the components' clock runs SPEED times as fast as the machine's from START (milliseconds
+                             since 1970) on (not an option of Spin's)
   -h, --help                 this text
 ";
 
@@ -31,6 +35,7 @@ pub struct Up {
     pub state_dir: PathBuf,
     pub variables: BTreeMap<String, String>,
     pub reuse: usize,
+    pub clock: Option<Clock>,
 }
 
 impl Command {
@@ -52,6 +57,7 @@ impl Up {
         let mut state_dir = None;
         let mut variables = BTreeMap::new();
         let mut reuse = 128;
+        let mut clock = None;
         while let Some(argument) = arguments.next() {
             let (flag, inline) = match argument.split_once('=') {
                 Some((flag, value)) => (flag, Some(value.to_owned())),
@@ -76,12 +82,13 @@ impl Up {
                             format!("--reuse needs a number of at least 1, and {count:?} is not one")
                         })?;
                 }
+                "--clock" => clock = Some(value()?.parse()?),
                 _ => bail!("{flag:?} is not an option of spin-host up"),
             }
         }
         let manifest = if from.is_dir() { from.join("spin.toml") } else { from };
         let state_dir = state_dir.unwrap_or_else(|| manifest.with_file_name(".spin"));
-        Ok(Command::Up(Self { manifest, listen, state_dir, variables, reuse }))
+        Ok(Command::Up(Self { manifest, listen, state_dir, variables, reuse, clock }))
     }
 }
 
@@ -110,6 +117,7 @@ mod tests {
                 state_dir: ".spin".into(),
                 variables: BTreeMap::new(),
                 reuse: 128,
+                clock: None,
             }
         );
     }
@@ -134,6 +142,8 @@ mod tests {
             ("up --listen", "--listen needs a value"),
             ("up --variable a", "NAME=VALUE"),
             ("up --reuse 0", "\"0\" is not one"),
+            ("up --clock 10", "STARTxSPEED"),
+            ("up --clock 10x0", "STARTxSPEED"),
         ] {
             let refusal = parse(line).expect_err(line).to_string();
             assert!(refusal.contains(part), "{line}: {refusal}");

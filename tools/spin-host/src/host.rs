@@ -19,6 +19,7 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use wasmtime_wasi_http::p3::{WasiHttpCtxView, WasiHttpView};
 
 use crate::app::Grants;
+use crate::clock::Clock;
 use outbound::Outbound;
 
 mod bindings {
@@ -33,10 +34,11 @@ mod bindings {
     });
 }
 
-/// What the instances of all components share: the files that keep state.
+/// What the instances of all components share: the files that keep state, and the clock if it is not the machine's.
 pub struct State {
     key_value: key_value::File,
     sqlite: sqlite::File,
+    clock: Option<Clock>,
 }
 
 impl State {
@@ -46,7 +48,12 @@ impl State {
         Ok(Self {
             key_value: key_value::File::open(folder.join("sqlite_key_value.db")).with_context(describe)?,
             sqlite: sqlite::File::open(folder.join("sqlite_db.db")).with_context(describe)?,
+            clock: None,
         })
+    }
+
+    pub fn with_clock(self, clock: Option<Clock>) -> Self {
+        Self { clock, ..self }
     }
 }
 
@@ -66,6 +73,9 @@ impl Guest {
         wasi.inherit_stdout().inherit_stderr();
         for (name, value) in &grants.environment {
             wasi.env(name, value);
+        }
+        if let Some(clock) = state.clock {
+            wasi.wall_clock(clock);
         }
         Self {
             table: ResourceTable::new(),

@@ -1,9 +1,10 @@
 //! `spin-host up` stands in for `spin up` where no Spin binary can be had: development and tests.
 //!
-//! [`command`] is the command line, [`manifest`] and [`app`] say what runs, [`host`] is what a component may import,
+//! [`command`] is the command line, [`clock`] a clock for tests, [`manifest`] and [`app`] say what runs, [`host`] is what a component may import,
 //! [`instance`] makes and reuses instances, [`serve`] and [`route`] are the HTTP side.
 
 mod app;
+mod clock;
 mod command;
 mod host;
 mod instance;
@@ -65,7 +66,7 @@ async fn serve_until_signal(up: Up) -> Result<()> {
 
     let start = async {
         let server = tokio::task::spawn_blocking(move || {
-            let compiler = Compiler::new(State::open(up.state_dir)?, up.reuse)?;
+            let compiler = Compiler::new(State::open(up.state_dir)?.with_clock(up.clock), up.reuse)?;
             let handlers = app
                 .components
                 .into_iter()
