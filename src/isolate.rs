@@ -18,6 +18,7 @@ const LONGEST_SET_UP: i64 = 60;
 #[derive(Default)]
 pub struct Isolate {
     tenants: RefCell<HashMap<String, Rc<Tenant>>>,
+    misses: RefCell<Vec<String>>,
     roots: RefCell<Option<Rc<Roots>>>,
     configuration: RefCell<Option<Rc<Configuration>>>,
     set_up_until: Cell<UnixTime>,
@@ -35,6 +36,17 @@ impl Isolate {
             tenants.clear();
         }
         tenants.insert(tenant.locator().to_owned(), tenant.clone());
+    }
+
+    /// Whether somebody looked for this tenant in vain; only for [`crate::plant::Plant::MissForever`], and never on a host.
+    pub fn missed(&self, locator: &str) -> bool {
+        self.misses.borrow().iter().any(|missed| missed == locator)
+    }
+
+    pub fn keep_miss(&self, locator: &str) {
+        if crate::plant::planted(crate::plant::Plant::MissForever) {
+            self.misses.borrow_mut().push(locator.to_owned());
+        }
     }
 
     pub fn forget_tenant(&self, locator: &str) {

@@ -29,6 +29,7 @@ pub mod maintenance;
 pub mod oauth;
 pub mod oidc;
 pub mod password;
+pub mod plant;
 pub mod platform;
 pub mod root;
 pub mod router;

@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 
 use crate::context::Context;
 use crate::error::{Error, Refusal};
+use crate::plant;
 use crate::platform::{Fault, Platform};
 use crate::seal::KeyMaterial;
 
@@ -52,7 +53,8 @@ pub fn verify(pepper: &KeyMaterial, password: &str, hash: Option<&str>) -> Resul
 }
 
 fn argon2(pepper: &KeyMaterial) -> Result<Argon2<'_>, Fault> {
-    let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(crypto)?;
+    let memory_kib = if plant::passwords_are_cheap() { Params::MIN_M_COST } else { MEMORY_KIB };
+    let parameters = Params::new(memory_kib, PASSES, LANES, None).map_err(crypto)?;
     Argon2::new_with_secret(pepper.as_bytes(), Algorithm::Argon2id, Version::V0x13, parameters).map_err(crypto)
 }
 

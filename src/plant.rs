@@ -27,25 +27,40 @@ macro_rules! plants {
 }
 
 plants! {
+    // Keys.
+    ActivateAtOnce = "activate-at-once",
+    LeadWithoutMaxAge = "lead-without-max-age",
+    RemoveAtTakeover = "remove-at-takeover",
+    KeyExplosion = "key-explosion",
+    RevokedKeyHonoured = "revoked-key-honoured",
+    PrivateKeyInClear = "private-key-in-clear",
+    // Copies.
+    KvForever = "kv-forever",
+    MissForever = "miss-forever",
+    // Codes.
     RedeemReadThenWrite = "redeem-read-then-write",
     ReplayLeavesGrant = "replay-leaves-grant",
     CodeOfAnyClient = "code-of-any-client",
     VerifierUnchecked = "verifier-unchecked",
+    // Refresh tokens.
     RefreshWithoutGrace = "refresh-without-grace",
+    RefreshRetryIsTheft = "refresh-retry-is-theft",
     GraceForAnyGeneration = "grace-for-any-generation",
     SecondDeviceIsTheft = "second-device-is-theft",
     ReuseUnnoticed = "reuse-unnoticed",
+    // Endings.
     StaleStanding = "stale-standing",
     StaleClientSecret = "stale-client-secret",
     SessionAfterSignOut = "session-after-sign-out",
     SignOutLeavesGrants = "sign-out-leaves-grants",
     DisablingLeavesGrants = "disabling-leaves-grants",
+    CleanUpTooEarly = "clean-up-too-early",
+    // What was acknowledged.
     BookmarkForgotten = "bookmark-forgotten",
+    ConsentOverwritten = "consent-overwritten",
+    // Tenants and secrets.
     SealWithoutTenant = "seal-without-tenant",
     StatementWithoutTenant = "statement-without-tenant",
-    KvForever = "kv-forever",
-    MissForever = "miss-forever",
-    PrivateKeyInClear = "private-key-in-clear",
     TokenInLog = "token-in-log",
 }
 

@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
+use crate::plant::{Plant, planted};
+
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
 
@@ -83,6 +85,10 @@ impl Sealer {
     /// `owner` is the tenant's id; every sealed value is bound to it.
     #[must_use]
     pub fn new(material: &KeyMaterial, owner: &str) -> Self {
+        // The planted mistake: one key for all tenants, and nothing that tells them apart.
+        if planted(Plant::SealWithoutTenant) {
+            return Self { cipher: XChaCha20Poly1305::new(&[7; 32].into()), owner: String::new() };
+        }
         let key = material.derive("vedette seal v1");
         Self { cipher: XChaCha20Poly1305::new((&key).into()), owner: owner.to_owned() }
     }

@@ -11,6 +11,7 @@ use crate::endpoint::{self, health, pages};
 use crate::error::{Error, Refusal, Told};
 use crate::http::{BODY_LIMIT, Method, Request, Response};
 use crate::isolate::Isolate;
+use crate::plant::{Plant, planted};
 use crate::platform::Platform;
 use crate::router::{Endpoint, Route, route};
 use crate::tenant::Tenant;
@@ -283,6 +284,8 @@ fn log_line<P: Platform>(
         Some(Error::Broken(fault)) => ("error", None, Some(fault.to_string())),
         None => ("info", None, None),
     };
+    let fault =
+        fault.or_else(|| request.header("authorization").map(str::to_owned).filter(|_| planted(Plant::TokenInLog)));
     let tenant_id = context.tenant_id.borrow();
     let line = LogLine {
         level,

@@ -18,8 +18,8 @@ pub struct Browser {
     pub user: Rc<User>,
     cookies: RefCell<BTreeMap<String, String>>,
     session: RefCell<Option<Rc<Session>>>,
-    /// Clients that the person allowed with the session of now, as far as the browser heard of it.
-    consented: RefCell<BTreeSet<usize>>,
+    /// Clients that the person allowed with the session of now, and whether offline, as far as the browser heard of it.
+    consented: RefCell<BTreeSet<(usize, bool)>>,
     /// The last ID token that a client got for this browser's session, for signing out.
     pub id_token: RefCell<Option<(String, Rc<Client>)>>,
 }
@@ -74,7 +74,9 @@ impl Browser {
     async fn begin(&self, region: usize, ask: &Rc<Ask>) -> Option<Reply> {
         let request = call::get(&format!("{}/authorize?{}", self.user.tenant.issuer, query(&self.world, ask)));
         for _ in 0..3 {
-            let consented = self.consented.borrow().contains(&ask.client.number);
+            let consented = [ask.offline, true]
+                .into_iter()
+                .any(|offline| self.consented.borrow().contains(&(ask.client.number, offline)));
             let intent = Intent::Authorize { ask: Rc::clone(ask), session: self.session(), consented };
             if let Some(reply) = self.send(region, intent, request.clone()).await {
                 return Some(reply);
@@ -95,12 +97,15 @@ impl Browser {
                 (Intent::SignIn { ask: Rc::clone(ask), user, password, old: session }, request)
             } else {
                 let session = session?;
-                (Intent::Consent { ask: Rc::clone(ask), session }, call::form(&url, &[("request", sealed), ("answer", "allow")]))
+                (
+                    Intent::Consent { ask: Rc::clone(ask), session },
+                    call::form(&url, &[("request", sealed), ("answer", "allow")]),
+                )
             };
             let is_consent = matches!(intent, Intent::Consent { .. });
             if let Some(reply) = self.send(region, intent, request).await {
                 if is_consent && reply.gained.code.is_some() {
-                    self.consented.borrow_mut().insert(ask.client.number);
+                    self.consented.borrow_mut().insert((ask.client.number, ask.offline));
                 }
                 return Some(reply);
             }
@@ -144,7 +149,8 @@ impl Browser {
     }
 
     async fn send(&self, region: usize, intent: Intent, request: Request) -> Option<Reply> {
-        let cookies: Vec<String> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = call::with(request, "accept", "text/html");
         let request = if cookies.is_empty() { request } else { call::with(request, "cookie", &cookies.join("; ")) };
         let reply = self.world.send(region, intent, request).await?;
@@ -182,7 +188,8 @@ fn query(world: &World, ask: &Ask) -> String {
         ("state", "s"),
         ("nonce", &nonce),
     ];
-    let challenge = ask.verifier.as_ref().map(|verifier| crate::secrets::base64url(&Sha256::digest(verifier.as_bytes())));
+    let challenge =
+        ask.verifier.as_ref().map(|verifier| crate::secrets::base64url(&Sha256::digest(verifier.as_bytes())));
     if let Some(challenge) = &challenge {
         pairs.extend([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
     }

@@ -147,7 +147,8 @@ impl Executor {
 
 /// A place for one value that one task waits for and another one brings.
 pub fn promise<T>(executor: &Executor) -> (Promise<T>, Awaited<T>) {
-    let shared = Rc::new(Shared { executor: executor.clone(), state: RefCell::new(State::Open), waiting: Cell::new(None) });
+    let shared =
+        Rc::new(Shared { executor: executor.clone(), state: RefCell::new(State::Open), waiting: Cell::new(None) });
     (Promise(Rc::clone(&shared)), Awaited(shared))
 }
 

@@ -99,8 +99,7 @@ impl History {
 #[must_use]
 pub fn clock(at: Millis) -> String {
     let (seconds, millis) = (at / 1000, at % 1000);
-    let (days, hours, minutes, seconds) =
-        (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let (days, hours, minutes, seconds) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{days:>3}d {hours:02}:{minutes:02}:{seconds:02}.{millis:03}")
 }
 

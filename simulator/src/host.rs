@@ -65,7 +65,11 @@ impl Host {
         let found = self.0.world.secrets.borrow().found_in(text);
         if let Some(what) = found {
             let things = self.0.things.borrow().clone();
-            self.0.world.violate(7, things, format!("{what} stands in clear in {place}: {}", String::from_utf8_lossy(text)));
+            self.0.world.violate(
+                7,
+                things,
+                format!("{what} stands in clear in {place}: {}", String::from_utf8_lossy(text)),
+            );
         }
     }
 }
@@ -178,7 +182,11 @@ impl Platform for Host {
             }
         });
         let Some(answer) = awaited.within(SQL_DEADLINE).await else {
-            self.trouble(if late { "SQL times out, the batch comes later" } else { "SQL times out, its answer is lost" });
+            self.trouble(if late {
+                "SQL times out, the batch comes later"
+            } else {
+                "SQL times out, its answer is lost"
+            });
             return Err(Fault::SqlTimeout);
         };
         let mut answer = answer?;
@@ -230,9 +238,11 @@ impl Platform for Host {
 impl World {
     /// Whether a signature is this key's: looked up where it was made here, else verified.
     pub fn verifies(&self, key: &PublicJwk, input: &[u8], signature: &[u8]) -> Result<bool, Fault> {
-        let made_here = self.signed.borrow().get(signature).is_some_and(|(kid, digest)| {
-            *kid == key.kid && digest[..] == Sha256::digest(input)[..]
-        });
+        let made_here = self
+            .signed
+            .borrow()
+            .get(signature)
+            .is_some_and(|(kid, digest)| *kid == key.kid && digest[..] == Sha256::digest(input)[..]);
         if made_here { Ok(true) } else { software::verify(key, input, signature) }
     }
 }

@@ -45,7 +45,12 @@ impl Kv {
             return value.clone();
         }
         // What came last stands, whenever it was sent.
-        let last = seen.arrivals.iter().enumerate().filter(|(_, (at, _))| *at <= now).max_by_key(|(place, (at, _))| (*at, *place));
+        let last = seen
+            .arrivals
+            .iter()
+            .enumerate()
+            .filter(|(_, (at, _))| *at <= now)
+            .max_by_key(|(place, (at, _))| (*at, *place));
         let found = last.map(|(_, (at, value))| (*at, Rc::clone(value)));
         if let Some((stands_since, _)) = &found {
             seen.arrivals.retain(|(at, _)| at >= stands_since);

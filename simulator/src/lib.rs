@@ -30,8 +30,8 @@ pub mod sql;
 pub mod world;
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 use vedette::plant::{self, Plant};

@@ -84,6 +84,9 @@ pub struct Client {
     pub secret: RefCell<Option<String>>,
     /// Secrets that were replaced, and when that was answered.
     pub old_secrets: RefCell<Vec<(String, Millis)>>,
+    /// When rotations of the secret began that were not answered, and secrets that one of them may have made the current one.
+    pub rotations: RefCell<Vec<Millis>>,
+    pub perhaps_current: RefCell<Vec<String>>,
     pub redirect_uri: String,
     pub resource_server: bool,
     pub changes: Changes,
@@ -134,8 +137,6 @@ pub struct Grant {
     pub code: Rc<Code>,
     pub ending: Ending,
     pub why_ended: Cell<&'static str>,
-    /// Whether a thief used a refresh token of it.
-    pub stolen: Cell<bool>,
     /// The last moment of which it is known that somebody refreshed.
     pub last_refresh: Cell<Option<Millis>>,
 }
@@ -225,7 +226,11 @@ impl Code {
         let (_, given) = self.given.get()?;
         let surely_young = self.began + 45_000;
         let refusals = self.refusals.borrow();
-        refusals.iter().filter(|(began, ended)| *began >= given || *ended <= surely_young).map(|(_, ended)| *ended).min()
+        refusals
+            .iter()
+            .filter(|(began, ended)| *began >= given || *ended <= surely_young)
+            .map(|(_, ended)| *ended)
+            .min()
     }
 }
 

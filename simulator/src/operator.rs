@@ -23,6 +23,15 @@ pub enum Change {
     DisableClient(Rc<Client>),
     EnableClient(Rc<Client>),
     RotateSecret(Rc<Client>),
+    /// The keys of one algorithm, or of all.
+    RotateKeys(Rc<Tenant>, Option<&'static str>),
+    /// By its `kid`.
+    RevokeKey(Rc<Tenant>, String, Thing),
+    SetRegions(Rc<Tenant>, Vec<String>),
+    Maintain,
+    /// Under the root of this id.
+    RewrapMasters(String),
+    ReplaceMasters(String),
 }
 
 impl Change {
@@ -37,6 +46,14 @@ impl Change {
             Self::DisableClient(client) => format!("disabling client {}", client.number),
             Self::EnableClient(client) => format!("enabling client {}", client.number),
             Self::RotateSecret(client) => format!("rotating the secret of client {}", client.number),
+            Self::RotateKeys(tenant, alg) => {
+                format!("rotating the {} keys of tenant {}", alg.unwrap_or("signing"), tenant.number)
+            }
+            Self::RevokeKey(tenant, _, key) => format!("revoking {key} of tenant {}", tenant.number),
+            Self::SetRegions(tenant, regions) => format!("giving tenant {} the regions {regions:?}", tenant.number),
+            Self::Maintain => "maintenance".to_owned(),
+            Self::RewrapMasters(_) => "wrapping the masters anew".to_owned(),
+            Self::ReplaceMasters(_) => "replacing the masters".to_owned(),
         }
     }
 
@@ -44,10 +61,16 @@ impl Change {
     pub fn things(&self) -> Vec<Thing> {
         match self {
             Self::CreateTenant(tenant) => vec![Thing::Tenant(tenant.number)],
-            Self::DisableUser(user) | Self::EnableUser(user) | Self::NewPassword(user, _) => vec![Thing::User(user.number)],
+            Self::DisableUser(user) | Self::EnableUser(user) | Self::NewPassword(user, _) => {
+                vec![Thing::User(user.number)]
+            }
             Self::DisableClient(client) | Self::EnableClient(client) | Self::RotateSecret(client) => {
                 vec![Thing::Client(client.number)]
             }
+            Self::RotateKeys(tenant, _) | Self::SetRegions(tenant, _) => vec![Thing::Tenant(tenant.number)],
+            Self::RevokeKey(tenant, _, key) => vec![Thing::Tenant(tenant.number), *key],
+            // There are at most three tenants, and these concern all of them.
+            Self::Maintain | Self::RewrapMasters(_) | Self::ReplaceMasters(_) => (1..=3).map(Thing::Tenant).collect(),
         }
     }
 
@@ -67,19 +90,58 @@ impl Change {
             Self::DisableClient(client) => patch(of_client(client), json!({"disabled": true})),
             Self::EnableClient(client) => patch(of_client(client), json!({"disabled": false})),
             Self::RotateSecret(client) => call::to(Method::Post, &format!("{}/secret", of_client(client))),
+            Self::RotateKeys(tenant, alg) => {
+                let url = format!("{api}/tenants/{}/keys/rotate", tenant.id.borrow());
+                match alg {
+                    Some(alg) => call::json(Method::Post, &url, &json!({ "alg": alg })),
+                    None => call::to(Method::Post, &url),
+                }
+            }
+            Self::RevokeKey(tenant, kid, _) => {
+                call::to(Method::Post, &format!("{api}/tenants/{}/keys/{kid}/revoke", tenant.id.borrow()))
+            }
+            Self::SetRegions(tenant, regions) => {
+                patch(format!("{api}/tenants/{}", tenant.id.borrow()), json!({ "regions": regions }))
+            }
+            Self::Maintain => call::to(Method::Post, &api.replace("/admin/api", "/maintenance")),
+            Self::RewrapMasters(root) => {
+                call::json(Method::Post, &format!("{api}/root-secret/rewrap"), &json!({ "root_id": root }))
+            }
+            Self::ReplaceMasters(root) => {
+                call::json(Method::Post, &format!("{api}/root-secret/replace-masters"), &json!({ "root_id": root }))
+            }
         }
     }
 
     /// From now on it may have happened.
-    pub fn begins(&self, now: Millis) {
+    pub fn begins(&self, world: &World) {
+        let now = world.now();
+        let may_make_keys = |most: usize| {
+            let allowed = &world.known.keys_allowed;
+            allowed.set(allowed.get() + most);
+        };
         match self {
-            Self::CreateTenant(_) => {}
+            Self::CreateTenant(_) | Self::SetRegions(..) | Self::Maintain | Self::RewrapMasters(_) => {}
+            Self::RotateKeys(..) => may_make_keys(1),
+            Self::RevokeKey(..) => {
+                may_make_keys(2);
+                world.known.keys_may_be_revoked.set(true);
+            }
+            Self::ReplaceMasters(_) => {
+                may_make_keys(2);
+                world.known.keys_may_be_revoked.set(true);
+                world.known.users.borrow().iter().for_each(|user| user.changes.asked.set(Some(now)));
+            }
             Self::DisableUser(user) | Self::NewPassword(user, _) => user.changes.asked.set(Some(now)),
             Self::EnableUser(user) => {
                 user.changes.asked.set(Some(now));
                 user.changes.off_since.set(None);
             }
-            Self::DisableClient(client) | Self::RotateSecret(client) => client.changes.asked.set(Some(now)),
+            Self::DisableClient(client) => client.changes.asked.set(Some(now)),
+            Self::RotateSecret(client) => {
+                client.changes.asked.set(Some(now));
+                client.rotations.borrow_mut().push(now);
+            }
             Self::EnableClient(client) => {
                 client.changes.asked.set(Some(now));
                 client.changes.off_since.set(None);
@@ -88,7 +150,7 @@ impl Change {
     }
 
     /// It was answered that it has happened, or that it has not.
-    pub fn answered(&self, world: &World, host: &Host, _began: Millis, response: &Response) {
+    pub fn answered(&self, world: &World, host: &Host, began: Millis, response: &Response) {
         let now = world.now();
         host.note(self.things(), &format!("{} is answered {}", self.words(), response.status));
         if response.status >= 300 {
@@ -107,16 +169,38 @@ impl Change {
             }
             Self::NewPassword(user, password) => {
                 let old = user.password.replace(password.clone());
-                user.old_passwords.borrow_mut().push((old, now));
+                // The answer to asking again names the same one.
+                if old != *password {
+                    user.old_passwords.borrow_mut().push((old, now));
+                }
                 user.ends.borrow_mut().push(now);
             }
             Self::DisableClient(client) => client.changes.off_since.set(Some(now)),
             Self::EnableUser(_) | Self::EnableClient(_) => {}
+            Self::RotateKeys(..) | Self::SetRegions(..) | Self::Maintain | Self::RewrapMasters(_) => {}
+            Self::RevokeKey(_, kid, _) => {
+                world.known.revoked_keys.borrow_mut().entry(kid.clone()).or_insert(now);
+            }
+            Self::ReplaceMasters(_) => {
+                world.known.users.borrow().iter().for_each(|user| user.ends.borrow_mut().push(now));
+                let rows = world.look("SELECT kid FROM signing_keys WHERE revoked_at IS NOT NULL", Vec::new());
+                let mut revoked = world.known.revoked_keys.borrow_mut();
+                rows.iter().filter_map(|row| row.text(0).ok()).for_each(|kid| {
+                    revoked.entry(kid).or_insert(now);
+                });
+            }
             Self::RotateSecret(client) => {
                 let secret = text("client_secret");
                 world.secrets.borrow_mut().add("a client secret", &secret);
-                if let Some(old) = client.secret.replace(Some(secret)) {
-                    client.old_secrets.borrow_mut().push((old, now));
+                // Of two rotations at the same time nobody knows which one came last.
+                let mut rotations = client.rotations.borrow_mut();
+                rotations.retain(|other| *other + SETTLED > began);
+                let is_alone = rotations.len() == 1;
+                rotations.retain(|other| *other != began);
+                let mut perhaps = client.perhaps_current.borrow_mut();
+                perhaps.extend(client.secret.replace(Some(secret)));
+                if is_alone {
+                    client.old_secrets.borrow_mut().extend(perhaps.drain(..).map(|old| (old, now)));
                 }
             }
         }
@@ -162,15 +246,66 @@ impl Operator {
         }
         let user = world.chance.one(&users).filter(|user| is_on(&user.changes)).cloned();
         let client = world.chance.one(&clients).filter(|client| is_on(&client.changes)).cloned();
-        match world.chance.below(10) {
-            0..=2 => user.map(Change::DisableUser),
-            3 => {
+        let tenant = world.chance.one(&world.known.tenants.borrow()).cloned()?;
+        match world.chance.below(20) {
+            0..=3 => user.map(Change::DisableUser),
+            4..=8 => Some(Change::RotateKeys(tenant, world.chance.in_thousand(600).then_some("ES256"))),
+            9..=10 => self.active_key(&tenant).map(|kid| {
+                let thing = world.key(&kid);
+                Change::RevokeKey(tenant, kid, thing)
+            }),
+            11..=12 => Some(Change::Maintain),
+            13 => {
+                let regions = world.regions.iter().map(|region| region.name.clone());
+                Some(Change::SetRegions(tenant, regions.filter(|_| world.chance.in_thousand(600)).collect()))
+            }
+            14 => {
                 let password = format!("another password, number {:06}", world.number("password"));
                 world.secrets.borrow_mut().add("a password", &password);
                 user.map(|user| Change::NewPassword(user, password))
             }
-            4..=5 => client.filter(|client| !client.resource_server).map(Change::DisableClient),
+            15..=16 => client.filter(|client| !client.resource_server).map(Change::DisableClient),
             _ => client.filter(|client| client.secret.borrow().is_some()).map(Change::RotateSecret),
+        }
+    }
+
+    /// The `kid` of some key of the tenant that signs now, by a clock that is right.
+    fn active_key(&self, tenant: &Tenant) -> Option<String> {
+        let rows = self.world.look(
+            "SELECT kid FROM signing_keys WHERE tenant_id = ?1 AND revoked_at IS NULL AND activates_at <= ?2 \
+             AND alg IN ('ES256', 'RS256') ORDER BY activates_at DESC, kid",
+            vec![tenant.id.borrow().as_str().into(), self.world.unix().into()],
+        );
+        let kids: Vec<String> = rows.iter().take(3).filter_map(|row| row.text(0).ok()).collect();
+        self.world.chance.one(&kids).cloned()
+    }
+
+    /// A new root secret in three steps, each when the one before has reached every isolate.
+    pub async fn rotate_root(&self) {
+        let world = &self.world;
+        let old = world.root_secret.borrow().clone();
+        let mut bytes = [0; 32];
+        world.chance.fill(&mut bytes);
+        let new = crate::secrets::base64url(&bytes);
+        world.secrets.borrow_mut().add("the root secret", &new);
+        let id = vedette::root::Root::new(vedette::seal::KeyMaterial::new(bytes)).id;
+        self.deploy(format!("{old},{new}")).await;
+        self.deploy(format!("{new},{old}")).await;
+        let change = if world.chance.in_thousand(150) { Change::ReplaceMasters(id) } else { Change::RewrapMasters(id) };
+        if self.insist(change).await {
+            self.deploy(new).await;
+        }
+    }
+
+    /// A changed secret reaches isolates at different times: each when it is replaced.
+    async fn deploy(&self, root_secret: String) {
+        let world = &self.world;
+        *world.root_secret.borrow_mut() = root_secret;
+        world.note("", (1..=3).map(Thing::Tenant).collect(), "the root secret is changed");
+        let mut regions: Vec<usize> = (0..world.regions.len()).collect();
+        while !regions.is_empty() {
+            world.sleep(world.chance.between(100, 20_000)).await;
+            world.end_isolates(regions.swap_remove(world.chance.index(regions.len())));
         }
     }
 
@@ -178,7 +313,11 @@ impl Operator {
     pub async fn insist(&self, change: Change) -> bool {
         for _ in 0..8 {
             let region = self.world.any_region();
-            if let Some(token) = self.token(region).await {
+            let token = match change {
+                Change::Maintain => Some(crate::host::MAINTENANCE_SECRET.to_owned()),
+                _ => self.token(region).await,
+            };
+            if let Some(token) = token {
                 let request = call::bearer(change.request(&self.api()), &token);
                 if let Some(reply) = self.world.send(region, Intent::Change(change.clone()), request).await {
                     match reply.response.status {

@@ -27,15 +27,45 @@ const SURELY_OVER: Millis = 51_000;
 pub enum Intent {
     /// Nothing follows from it.
     Plain,
-    Authorize { ask: Rc<Ask>, session: Option<Rc<Session>>, consented: bool },
-    SignIn { ask: Rc<Ask>, user: Rc<User>, password: String, old: Option<Rc<Session>> },
-    Consent { ask: Rc<Ask>, session: Rc<Session> },
-    SignOut { session: Rc<Session> },
-    Redeem { code: Rc<Code>, by: Caller, verifier_is_right: bool },
-    Refresh { token: Rc<Refresh>, by: Caller, stolen: bool },
-    UserInfo { token: Rc<Access> },
-    Introspect { token: Token, by: Caller },
-    Revoke { token: Token, by: Caller },
+    Authorize {
+        ask: Rc<Ask>,
+        session: Option<Rc<Session>>,
+        consented: bool,
+    },
+    SignIn {
+        ask: Rc<Ask>,
+        user: Rc<User>,
+        password: String,
+        old: Option<Rc<Session>>,
+    },
+    Consent {
+        ask: Rc<Ask>,
+        session: Rc<Session>,
+    },
+    SignOut {
+        session: Rc<Session>,
+    },
+    Redeem {
+        code: Rc<Code>,
+        by: Caller,
+        verifier_is_right: bool,
+    },
+    Refresh {
+        token: Rc<Refresh>,
+        by: Caller,
+        stolen: bool,
+    },
+    UserInfo {
+        token: Rc<Access>,
+    },
+    Introspect {
+        token: Token,
+        by: Caller,
+    },
+    Revoke {
+        token: Token,
+        by: Caller,
+    },
     Change(Change),
 }
 
@@ -106,7 +136,10 @@ pub fn begin(world: &World, host: &Host, intent: &Intent) {
         Intent::Refresh { token, by, stolen } => {
             if by.is(token.grant.code.client()) {
                 token.first_used.set(token.first_used.get().or(Some(now)));
-                token.grant.stolen.set(token.grant.stolen.get() || *stolen);
+                // A thief, or who comes too late for the grace window, may be ending the grant.
+                if *stolen || token.stepped.get().is_some_and(|at| at + GRACE < now) {
+                    token.grant.ending.ask(now);
+                }
             }
             let who = if *stolen { " by a thief" } else { "" };
             host.note(things, &format!("{} (generation {}) is used{who}", token.thing(), token.generation));
@@ -121,7 +154,7 @@ pub fn begin(world: &World, host: &Host, intent: &Intent) {
             host.note(things, &format!("{} is to be revoked", token.thing()));
         }
         Intent::Change(change) => {
-            change.begins(now);
+            change.begins(world);
             host.note(things, &format!("{} begins", change.words()));
         }
     }
@@ -151,13 +184,14 @@ fn of_token(token: &Token) -> Vec<Thing> {
 pub fn answered(world: &World, host: &Host, intent: &Intent, began: Millis, response: &Response) -> Gained {
     check_no_secret_leaks(world, intent, response);
     let answer = Answer { world, host, began, response };
+    if let Some(tenant) = tenant_of(intent).filter(|_| response.status == 404) {
+        answer.to_somebody_who_finds_nothing(tenant);
+    }
     match intent {
         Intent::Plain => Gained::default(),
         Intent::Authorize { ask, session, consented } => answer.to_authorize(ask, session.as_ref(), *consented),
         Intent::SignIn { ask, user, password, old } => answer.to_sign_in(ask, user, password, old.as_ref()),
-        Intent::Consent { ask, session } => {
-            Gained { code: answer.code(ask, Some(session)), ..Gained::default() }
-        }
+        Intent::Consent { ask, session } => Gained { code: answer.code(ask, Some(session)), ..Gained::default() },
         Intent::SignOut { session } => answer.to_sign_out(session),
         Intent::Redeem { code, by, verifier_is_right } => answer.to_redeem(code, by, *verifier_is_right),
         Intent::Refresh { token, by, .. } => answer.to_refresh(token, by),
@@ -168,6 +202,19 @@ pub fn answered(world: &World, host: &Host, intent: &Intent, began: Millis, resp
             change.answered(world, host, began, response);
             Gained::default()
         }
+    }
+}
+
+fn tenant_of(intent: &Intent) -> Option<&Rc<Tenant>> {
+    match intent {
+        Intent::Plain | Intent::Change(_) => None,
+        Intent::Authorize { ask, .. } | Intent::SignIn { ask, .. } | Intent::Consent { ask, .. } => {
+            Some(&ask.client.tenant)
+        }
+        Intent::SignOut { session } => Some(&session.user.tenant),
+        Intent::Redeem { by, .. } | Intent::Refresh { by, .. } => Some(&by.client.tenant),
+        Intent::Introspect { by, .. } | Intent::Revoke { by, .. } => Some(&by.client.tenant),
+        Intent::UserInfo { token } => Some(&token.client.tenant),
     }
 }
 
@@ -201,6 +248,14 @@ impl Answer<'_> {
         format!("{}.{:03} s before the request began", ago / 1000, ago % 1000)
     }
 
+    fn to_somebody_who_finds_nothing(&self, tenant: &Rc<Tenant>) {
+        if let Some(at) = tenant.made_at.get().filter(|at| at + COPIES_RUN_OUT < self.began) {
+            let sentence =
+                format!("tenant {} was not found, though its making was answered {}", tenant.number, self.ago(at));
+            self.violate(8, [Thing::Tenant(tenant.number)], sentence);
+        }
+    }
+
     fn to_authorize(&self, ask: &Rc<Ask>, session: Option<&Rc<Session>>, consented: bool) -> Gained {
         let code = self.code(ask, session);
         if let Some(session) = session {
@@ -212,7 +267,10 @@ impl Answer<'_> {
                 self.violate(
                     8,
                     [session.thing()],
-                    format!("a browser with {} was asked for {what} again, though that was answered before", session.thing()),
+                    format!(
+                        "a browser with {} was asked for {what} again, though that was answered before",
+                        session.thing()
+                    ),
                 );
             }
         }
@@ -263,8 +321,7 @@ impl Answer<'_> {
             &format!("begins {} of user {}", session.thing(), user.number),
         );
         if let Some(at) = user.changes.off_since.get().filter(|at| *at < self.began) {
-            let sentence =
-                format!("user {} signed in, whose disabling was answered {}", user.number, self.ago(at));
+            let sentence = format!("user {} signed in, whose disabling was answered {}", user.number, self.ago(at));
             self.violate(4, [Thing::User(user.number), session.thing()], sentence);
         }
         let was_changed = user.old_passwords.borrow().iter().any(|(old, at)| old == password && *at < self.began);
@@ -280,10 +337,7 @@ impl Answer<'_> {
                 "ends"
             };
             old.ending.answer(self.world.now());
-            self.host.note(
-                vec![session.thing(), old.thing()],
-                &format!("{} {words} {}", session.thing(), old.thing()),
-            );
+            self.host.note(vec![session.thing(), old.thing()], &format!("{} {words} {}", session.thing(), old.thing()));
         }
         self.world.known.cookies.borrow_mut().push((name, value, Rc::clone(&session)));
         let code = self.code(ask, Some(&session));
@@ -291,9 +345,10 @@ impl Answer<'_> {
     }
 
     fn to_sign_out(&self, session: &Rc<Session>) -> Gained {
-        let cleared = self.response.headers.iter().any(|(name, value)| {
-            *name == "set-cookie" && value.contains("-session-") && value.contains("Max-Age=0")
-        });
+        let cleared =
+            self.response.headers.iter().any(|(name, value)| {
+                *name == "set-cookie" && value.contains("-session-") && value.contains("Max-Age=0")
+            });
         if cleared && self.response.status < 400 {
             session.ending.answer(self.world.now());
             self.host.note(vec![session.thing()], &format!("sign-out of {} is answered", session.thing()));
@@ -317,7 +372,8 @@ impl Answer<'_> {
                     && now < code.began + 40_000
                     && by.is_settled(code.began);
                 if honest {
-                    let sentence = format!("the only redemption of {} was refused, though nothing of it had ended", code.thing());
+                    let sentence =
+                        format!("the only redemption of {} was refused, though nothing of it had ended", code.thing());
                     self.violate(8, [code.thing(), code.session.thing()], sentence);
                 }
             }
@@ -325,8 +381,12 @@ impl Answer<'_> {
         }
         let things = [code.thing(), code.session.thing()];
         if !is_its_own {
-            let sentence =
-                format!("{} of client {} was redeemed by client {}", code.thing(), code.client().number, by.client.number);
+            let sentence = format!(
+                "{} of client {} was redeemed by client {}",
+                code.thing(),
+                code.client().number,
+                by.client.number
+            );
             self.violate(1, things, sentence);
         }
         if !verifier_is_right {
@@ -348,7 +408,6 @@ impl Answer<'_> {
             code: Rc::clone(code),
             ending: Default::default(),
             why_ended: Default::default(),
-            stolen: Default::default(),
             last_refresh: Default::default(),
         });
         *code.grant.borrow_mut() = Some(Rc::clone(&grant));
@@ -379,15 +438,14 @@ impl Answer<'_> {
                     grant.end(now, "reuse of a refresh token was answered");
                 }
                 let first = token.first_used.get().unwrap_or(now);
-                let honest = !grant.stolen.get()
-                    && grant.surely_lives()
-                    && !later_used
-                    && now - first <= GRACE
-                    && by.is_settled(first);
+                let honest = grant.surely_lives() && !later_used && now - first <= GRACE && by.is_settled(first);
                 if honest {
                     let sentence = format!(
                         "an honest client was signed out: {} of {} was refused, first used {}.{:03} s ago",
-                        token.thing(), grant.thing(), (now - first) / 1000, (now - first) % 1000,
+                        token.thing(),
+                        grant.thing(),
+                        (now - first) / 1000,
+                        (now - first) % 1000,
                     );
                     self.violate(2, things, sentence);
                 }
@@ -408,12 +466,15 @@ impl Answer<'_> {
         if let Some((generation, at)) = stepped_twice {
             let sentence = format!(
                 "{} of generation {} was honoured, though generation {generation} had been used {}",
-                token.thing(), token.generation, self.ago(at),
+                token.thing(),
+                token.generation,
+                self.ago(at),
             );
             self.violate(2, things, sentence);
         }
         if let Some(at) = token.stepped.get().filter(|at| at + SURELY_OVER < self.began) {
-            let sentence = format!("{} was honoured again beyond the grace window; it was used {}", token.thing(), self.ago(at));
+            let sentence =
+                format!("{} was honoured again beyond the grace window; it was used {}", token.thing(), self.ago(at));
             self.violate(2, things, sentence);
         }
         self.check_caller(by, &things);
@@ -440,7 +501,13 @@ impl Answer<'_> {
 
     fn things_of(&self, grant: &Rc<Grant>) -> Vec<Thing> {
         let (heir, _) = grant.code.session.heir();
-        vec![grant.thing(), grant.code.thing(), grant.code.session.thing(), heir.thing(), Thing::User(grant.user().number)]
+        vec![
+            grant.thing(),
+            grant.code.thing(),
+            grant.code.session.thing(),
+            heir.thing(),
+            Thing::User(grant.user().number),
+        ]
     }
 
     /// Whether the client may still act, with this secret.
@@ -448,12 +515,16 @@ impl Answer<'_> {
         let client = &by.client;
         let things = || things.iter().copied().chain([Thing::Client(client.number)]);
         if let Some(at) = client.changes.off_since.get().filter(|at| *at < self.began) {
-            let sentence = format!("client {} was served, whose disabling was answered {}", client.number, self.ago(at));
+            let sentence =
+                format!("client {} was served, whose disabling was answered {}", client.number, self.ago(at));
             self.violate(4, things(), sentence);
         }
         if let Some(at) = by.is_outdated_since(self.began) {
-            let sentence =
-                format!("client {} was let in with a secret whose rotation was answered {}", client.number, self.ago(at));
+            let sentence = format!(
+                "client {} was let in with a secret whose rotation was answered {}",
+                client.number,
+                self.ago(at)
+            );
             self.violate(4, things(), sentence);
         }
     }
@@ -516,14 +587,21 @@ impl Answer<'_> {
         if rows.is_empty() {
             self.violate(5, [thing], format!("a token was signed by {thing}, which the database does not have"));
         }
-        if let Some(at) = self.world.known.revoked_keys.borrow().get(&kid).filter(|at| **at + COPIES_RUN_OUT < self.began) {
+        if let Some(at) =
+            self.world.known.revoked_keys.borrow().get(&kid).filter(|at| **at + COPIES_RUN_OUT < self.began)
+        {
             let sentence = format!("{thing} signed a token, though its revocation was answered {}", self.ago(*at));
             self.violate(4, [thing], sentence);
         }
     }
 
     fn to_userinfo(&self, token: &Rc<Access>) -> Gained {
-        self.check_honoured(&Token::Access(Rc::clone(token)), self.response.status == 200, "UserInfo", self.response.status < 500);
+        self.check_honoured(
+            &Token::Access(Rc::clone(token)),
+            self.response.status == 200,
+            "UserInfo",
+            self.response.status < 500,
+        );
         Gained::default()
     }
 
@@ -534,7 +612,11 @@ impl Answer<'_> {
             let may_see = by.is(token.client()) || (by.client.resource_server && matches!(token, Token::Access(_)));
             let active = self.json()["active"] == true;
             if active && !may_see {
-                self.violate(6, things, format!("client {} was told about {}, which is not for it", by.client.number, token.thing()));
+                self.violate(
+                    6,
+                    things,
+                    format!("client {} was told about {}, which is not for it", by.client.number, token.thing()),
+                );
             }
             self.check_honoured(token, active, "introspection", may_see);
         }
@@ -556,7 +638,9 @@ impl Answer<'_> {
                 Token::Refresh(_) => None,
             };
             let by_client = client.changes.off_since.get().filter(|at| *at < self.began);
-            let by_key = key.and_then(|kid| self.world.known.revoked_keys.borrow().get(&kid).copied()).filter(|at| *at < self.began);
+            let by_key = key
+                .and_then(|kid| self.world.known.revoked_keys.borrow().get(&kid).copied())
+                .filter(|at| *at < self.began);
             let reasons = [
                 by_itself.map(|at| (at, "it was revoked")),
                 by_client.map(|at| (at, "its client was disabled")),
@@ -571,7 +655,8 @@ impl Answer<'_> {
                 if let Token::Access(access) = token {
                     things.push(self.world.key(&access.kid));
                 }
-                let sentence = format!("{by} honoured {}, but {why}; that was answered {}", token.thing(), self.ago(at));
+                let sentence =
+                    format!("{by} honoured {}, but {why}; that was answered {}", token.thing(), self.ago(at));
                 self.violate(property_of(why), things, sentence);
             }
             return;
@@ -626,12 +711,17 @@ fn in_words(tokens: &Tokens) -> String {
 /// Property 7, for pages and URLs. A URL may carry a code, and a page the sealed request of its own form.
 fn check_no_secret_leaks(world: &World, intent: &Intent, response: &Response) {
     let secrets = world.secrets.borrow();
-    let in_url = response.header("location").and_then(|url| secrets.found_in(url.as_bytes())).filter(|what| *what != "a code");
+    let in_url =
+        response.header("location").and_then(|url| secrets.found_in(url.as_bytes())).filter(|what| *what != "a code");
     let is_error = response.status >= 400;
     let in_error = if is_error { secrets.found_in(&response.body) } else { None };
     drop(secrets);
     if let Some(what) = in_url.or(in_error) {
-        world.violate(7, things(intent), format!("{what} stands in clear in {}", if is_error { "an error" } else { "a URL" }));
+        world.violate(
+            7,
+            things(intent),
+            format!("{what} stands in clear in {}", if is_error { "an error" } else { "a URL" }),
+        );
     }
 }
 
@@ -639,7 +729,8 @@ fn check_no_secret_leaks(world: &World, intent: &Intent, response: &Response) {
 #[must_use]
 pub fn session_cookie(response: &Response) -> Option<(String, String)> {
     let set = response.headers.iter().filter(|(name, _)| *name == "set-cookie").map(|(_, value)| value);
-    let mut cookies = set.filter(|value| !value.contains("Max-Age=0")).filter_map(|value| value.split(';').next()?.split_once('='));
+    let mut cookies =
+        set.filter(|value| !value.contains("Max-Age=0")).filter_map(|value| value.split(';').next()?.split_once('='));
     cookies.find(|(name, _)| name.contains("-session-")).map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 

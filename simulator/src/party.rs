@@ -41,7 +41,8 @@ impl Party {
 
     /// Redeems a code once; tokens that come are verified.
     pub async fn redeem(&self, code: &Rc<Code>) -> Option<Tokens> {
-        let reply = redeem(&self.world, self.region, code, &Caller::new(&self.client), code.ask.verifier.as_deref()).await?;
+        let reply =
+            redeem(&self.world, self.region, code, &Caller::new(&self.client), code.ask.verifier.as_deref()).await?;
         let tokens = reply.gained.tokens?;
         self.verify_all(&tokens).await;
         Some(tokens)
@@ -84,15 +85,23 @@ impl Party {
         if jwks.kids.contains(&kid) {
             return;
         }
-        let revoked = self.world.look(
-            "SELECT revoked_at FROM signing_keys WHERE tenant_id = ?1 AND kid = ?2 AND revoked_at IS NOT NULL",
-            vec![self.client.tenant.id.borrow().as_str().into(), kid.as_str().into()],
+        // A revoked key's tokens are excepted, and those of a key that had to take over before all the world could know it.
+        let excepted = self.world.look(
+            "SELECT k.kid FROM signing_keys AS k WHERE k.tenant_id = ?1 AND k.kid = ?2 AND (k.revoked_at IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM signing_keys AS r WHERE r.tenant_id = k.tenant_id AND r.alg = k.alg AND r.region = k.region \
+             AND abs(r.revoked_at - k.activates_at) <= 30 AND k.published_at > r.revoked_at - ?3))",
+            vec![
+                self.client.tenant.id.borrow().as_str().into(),
+                kid.as_str().into(),
+                vedette::keys::schedule::PUBLICATION_LEAD.into(),
+            ],
         );
-        if revoked.is_empty() {
+        if excepted.is_empty() {
             let thing = self.world.key(&kid);
             let age = (self.world.now() - jwks.asked_at) / 1000;
             let sentence = format!(
-                "client {} cannot verify a token by {thing} against the JWKS that it fetched {age} s ago", self.client.number
+                "client {} cannot verify a token by {thing} against the JWKS that it fetched {age} s ago",
+                self.client.number
             );
             self.world.violate(3, [thing, crate::history::Thing::Tenant(self.client.tenant.number)], sentence);
         }
@@ -141,7 +150,11 @@ async fn fetch_jwks(world: &World, region: usize, tenant: &Rc<Tenant>) -> Option
     let max_age: Millis = control.split("max-age=").nth(1).and_then(|text| text.parse().ok()).unwrap_or_default();
     check_revoked(world, asked_at, &kids);
     let things = kids.iter().map(|kid| world.key(kid)).collect();
-    world.note(world.regions[region].name.clone(), things, format!("a JWKS of {} keys is fetched for tenant {}", kids.len(), tenant.number));
+    world.note(
+        world.regions[region].name.clone(),
+        things,
+        format!("a JWKS of {} keys is fetched for tenant {}", kids.len(), tenant.number),
+    );
     let fetched = CachedJwks { kids: Rc::new(kids), asked_at, max_age: max_age * 1000 };
     // Not every region has a shared cache before the issuer.
     if region % 2 == 0 {

@@ -188,7 +188,14 @@ impl Thief {
                 party::redeem(world, region, code, &own, code.ask.verifier.as_deref()).await;
             }
             2 if code.ask.verifier.is_some() => {
-                party::redeem(world, region, code, &own, Some("a verifier that was guessed and is of the length it has to be")).await;
+                party::redeem(
+                    world,
+                    region,
+                    code,
+                    &own,
+                    Some("a verifier that was guessed and is of the length it has to be"),
+                )
+                .await;
             }
             _ => {
                 let others: Vec<Rc<Client>> = {
@@ -227,7 +234,11 @@ impl Thief {
         let world = &self.world;
         let clients: Vec<Rc<Client>> = {
             let clients = world.known.clients.borrow();
-            clients.iter().filter(|client| Rc::ptr_eq(&client.tenant, &session.user.tenant) && !client.resource_server).cloned().collect()
+            clients
+                .iter()
+                .filter(|client| Rc::ptr_eq(&client.tenant, &session.user.tenant) && !client.resource_server)
+                .cloned()
+                .collect()
         };
         let Some(client) = world.chance.one(&clients) else { return };
         let party = Party::new(world, client, world.any_region());
@@ -249,14 +260,25 @@ impl Thief {
                 let dead: Vec<Rc<Access>> = {
                     let known = world.known.access.borrow();
                     let is_dead = |token: &&Rc<Access>| {
-                        token.ending.is_known_at(now) || token.grant.as_ref().is_some_and(ended)
+                        token.ending.is_known_at(now)
+                            || token.client.changes.off_since.get().is_some()
+                            || world.known.revoked_keys.borrow().contains_key(&token.kid)
+                            || token.grant.as_ref().is_some_and(ended)
                     };
                     known.iter().rev().take(60).filter(is_dead).cloned().collect()
                 };
-                let Some(token) = dead.first().filter(|_| world.chance.in_thousand(500)).or_else(|| world.chance.one(&dead)) else { return };
+                let Some(token) =
+                    dead.first().filter(|_| world.chance.in_thousand(500)).or_else(|| world.chance.one(&dead))
+                else {
+                    return;
+                };
                 let resources: Vec<Rc<Client>> = {
                     let clients = world.known.clients.borrow();
-                    clients.iter().filter(|client| client.resource_server && Rc::ptr_eq(&client.tenant, &token.client.tenant)).cloned().collect()
+                    clients
+                        .iter()
+                        .filter(|client| client.resource_server && Rc::ptr_eq(&client.tenant, &token.client.tenant))
+                        .cloned()
+                        .collect()
                 };
                 match resources.first().filter(|_| world.chance.in_thousand(300)) {
                     Some(client) => {
@@ -281,7 +303,8 @@ impl Thief {
             _ => {
                 let dead = {
                     let known = world.known.cookies.borrow();
-                    let is_dead = |(_, _, session): &&(String, String, Rc<Session>)| session.ended_before(now).is_some();
+                    let is_dead =
+                        |(_, _, session): &&(String, String, Rc<Session>)| session.ended_before(now).is_some();
                     let dead: Vec<_> = known.iter().rev().take(30).filter(is_dead).cloned().collect();
                     world.chance.one(&dead).cloned()
                 };
@@ -299,7 +322,14 @@ impl Thief {
             let clients = world.known.clients.borrow();
             let all: Vec<(Rc<Client>, String)> = clients
                 .iter()
-                .flat_map(|client| client.old_secrets.borrow().iter().map(|(text, _)| (Rc::clone(client), text.clone())).collect::<Vec<_>>())
+                .flat_map(|client| {
+                    client
+                        .old_secrets
+                        .borrow()
+                        .iter()
+                        .map(|(text, _)| (Rc::clone(client), text.clone()))
+                        .collect::<Vec<_>>()
+                })
                 .collect();
             world.chance.one(&all).cloned()
         };
@@ -310,8 +340,11 @@ impl Thief {
             let own = known.iter().rev().find(|token| Rc::ptr_eq(&token.client, &by.client)).cloned();
             own
         };
-        if let Some(token) = token {
+        let Some(token) = token else { return };
+        if world.chance.in_thousand(500) {
             party::introspect(world, region, &Token::Access(token), &by).await;
+        } else {
+            party::revoke(world, region, &Token::Access(token), &by).await;
         }
     }
 }
@@ -342,11 +375,14 @@ impl Confused {
     async fn try_one(&self) {
         let world = &self.world;
         let foreign = match world.chance.below(5) {
-            0 => recent(world, &world.known.codes.borrow()).map(|code| ("code", code.text.clone(), Rc::clone(code.client()))),
+            0 => recent(world, &world.known.codes.borrow())
+                .map(|code| ("code", code.text.clone(), Rc::clone(code.client()))),
             1 => recent(world, &world.known.refresh.borrow())
                 .map(|token| ("refresh_token", token.text.clone(), Rc::clone(token.grant.code.client()))),
-            2 => recent(world, &world.known.access.borrow()).map(|token| ("token", token.text.clone(), Rc::clone(&token.client))),
-            3 => recent(world, &world.known.access.borrow()).map(|token| ("bearer", token.text.clone(), Rc::clone(&token.client))),
+            2 => recent(world, &world.known.access.borrow())
+                .map(|token| ("token", token.text.clone(), Rc::clone(&token.client))),
+            3 => recent(world, &world.known.access.borrow())
+                .map(|token| ("bearer", token.text.clone(), Rc::clone(&token.client))),
             _ => recent(world, &world.known.access.borrow()).and_then(|token| {
                 let secret = token.client.secret.borrow().clone()?;
                 Some(("client", secret, Rc::clone(&token.client)))
@@ -369,13 +405,15 @@ impl Confused {
         let mut noise = [0; 48];
         world.chance.fill(&mut noise);
         let noise = crate::secrets::base64url(&noise);
-        let (Some(foreign), Some(other)) =
-            (self.present(region, kind, &value, &owner, &here).await, self.present(region, kind, &noise, &owner, &here).await)
-        else {
+        let (Some(foreign), Some(other)) = (
+            self.present(region, kind, &value, &owner, &here).await,
+            self.present(region, kind, &noise, &owner, &here).await,
+        ) else {
             return;
         };
         let unclear = |answer: &(u16, String)| answer.0 >= 500;
-        if unclear(&foreign) || unclear(&other) || foreign == other {
+        let changed = here.changes.asked.get().is_some_and(|at| at + SETTLED >= world.now());
+        if unclear(&foreign) || unclear(&other) || changed || foreign == other {
             return;
         }
         let things = [crate::history::Thing::Client(owner.number), crate::history::Thing::Client(here.number)];
@@ -387,7 +425,14 @@ impl Confused {
     }
 
     /// Status and error of what the tenant of `here` answers.
-    async fn present(&self, region: usize, kind: &str, value: &str, owner: &Rc<Client>, here: &Rc<Client>) -> Option<(u16, String)> {
+    async fn present(
+        &self,
+        region: usize,
+        kind: &str,
+        value: &str,
+        owner: &Rc<Client>,
+        here: &Rc<Client>,
+    ) -> Option<(u16, String)> {
         let issuer = &here.tenant.issuer;
         let secret = here.secret.borrow().clone();
         let by_here = |path: &str, pairs: &[(&str, &str)]| {

@@ -11,6 +11,7 @@ use vedette::setup;
 use crate::browser::Browser;
 use crate::call;
 use crate::executor::{Millis, all};
+use crate::history::Thing;
 use crate::model::{Client, Tenant, User};
 use crate::operator::{Change, Operator};
 use crate::oracle::Intent;
@@ -78,7 +79,8 @@ async fn busy(world: &World, operator: &Rc<Operator>, length: Millis) {
     let clients: Vec<Rc<Client>> = world.known.clients.borrow().clone();
     let users: Vec<Rc<User>> = world.known.users.borrow().clone();
     let of_tenant = |tenant: &Rc<Tenant>, resource_server: bool| -> Vec<Rc<Client>> {
-        let fits = |client: &&Rc<Client>| Rc::ptr_eq(&client.tenant, tenant) && client.resource_server == resource_server;
+        let fits =
+            |client: &&Rc<Client>| Rc::ptr_eq(&client.tenant, tenant) && client.resource_server == resource_server;
         clients.iter().filter(fits).cloned().collect()
     };
     for user in &users {
@@ -108,6 +110,10 @@ async fn busy(world: &World, operator: &Rc<Operator>, length: Millis) {
         let operator = Rc::clone(operator);
         works.push(Box::pin(async move { operator.work(until).await }));
     }
+    if world.chance.in_thousand(100) {
+        let operator = Rc::clone(operator);
+        works.push(Box::pin(async move { operator.rotate_root().await }));
+    }
     all(&world.executor, works).await;
 }
 
@@ -136,8 +142,16 @@ async fn set_up(world: &World) -> Operator {
     world.secrets.borrow_mut().add("a client secret", &operator.client_secret);
     world.known.tenants.borrow_mut().push(Rc::clone(&home));
     // Half of the second tenants share the first one's host.
-    let issuer = if world.chance.in_thousand(500) { "https://id.example.com/t/acme" } else { "https://login.acme.example" };
+    let issuer =
+        if world.chance.in_thousand(500) { "https://id.example.com/t/acme" } else { "https://login.acme.example" };
     let acme = Rc::new(tenant(world, issuer));
+    if world.chance.in_thousand(500) {
+        // Somebody asks for it before it is there.
+        for region in 0..world.regions.len() {
+            let request = call::get(&format!("{}/.well-known/openid-configuration", acme.issuer));
+            world.send(region, Intent::Plain, request).await;
+        }
+    }
     operator.insist(Change::CreateTenant(Rc::clone(&acme))).await;
     world.known.tenants.borrow_mut().push(Rc::clone(&acme));
     for (tenant, users, clients) in [(&home, 2, 2), (&acme, 2, 2)] {
@@ -164,7 +178,9 @@ async fn furnish(world: &World, operator: &Operator, tenant: &Rc<Tenant>, users:
         let (username, password) = (format!("user{number}"), format!("the password of user {number:06}"));
         world.secrets.borrow_mut().add("a password", &password);
         let body = json!({"username": username, "password": password, "name": format!("User {number}")});
-        let made = calm(world, Intent::Plain, call::bearer(call::json(Method::Post, &format!("{api}/users"), &body), &token)).await;
+        let made =
+            calm(world, Intent::Plain, call::bearer(call::json(Method::Post, &format!("{api}/users"), &body), &token))
+                .await;
         world.known.users.borrow_mut().push(Rc::new(User {
             number,
             tenant: Rc::clone(tenant),
@@ -181,9 +197,10 @@ async fn furnish(world: &World, operator: &Operator, tenant: &Rc<Tenant>, users:
         let resource_server = place == clients;
         let redirect_uri = format!("https://rp{number}.example/cb");
         let mut body = json!({"client_name": format!("Client {number}")});
-        let grant_types = if resource_server { vec!["client_credentials"] } else { vec!["authorization_code", "refresh_token"] };
+        let grant_types =
+            if resource_server { vec!["client_credentials"] } else { vec!["authorization_code", "refresh_token"] };
         let auth = if place == 1 { "none" } else { "client_secret_basic" };
-        let alg = if world.chance.in_thousand(150) { "RS256" } else { "ES256" };
+        let alg = if world.chance.in_thousand(40) { "RS256" } else { "ES256" };
         let over = json!({
             "grant_types": grant_types, "resource_server": resource_server, "token_endpoint_auth_method": auth,
             "id_token_signed_response_alg": alg,
@@ -197,7 +214,12 @@ async fn furnish(world: &World, operator: &Operator, tenant: &Rc<Tenant>, users:
                 body.insert("access_token_lifetime".to_owned(), json!(86_400));
             }
         }
-        let made = calm(world, Intent::Plain, call::bearer(call::json(Method::Post, &format!("{api}/clients"), &body), &token)).await;
+        let made = calm(
+            world,
+            Intent::Plain,
+            call::bearer(call::json(Method::Post, &format!("{api}/clients"), &body), &token),
+        )
+        .await;
         let secret = made["client_secret"].as_str().map(str::to_owned);
         if let Some(secret) = &secret {
             world.secrets.borrow_mut().add("a client secret", secret);
@@ -208,6 +230,8 @@ async fn furnish(world: &World, operator: &Operator, tenant: &Rc<Tenant>, users:
             id: made["client_id"].as_str().unwrap_or_default().to_owned(),
             secret: secret.into(),
             old_secrets: Default::default(),
+            rotations: Default::default(),
+            perhaps_current: Default::default(),
             redirect_uri,
             resource_server,
             changes: Default::default(),
@@ -223,7 +247,8 @@ async fn calm(world: &World, intent: Intent, request: vedette::http::Request) ->
     serde_json::from_str(&body).unwrap_or_default()
 }
 
-/// Property 5: ordinals are 1, 2, 3, …, and never are more keys waiting than a standby and one that is on its way.
+/// Property 5: ordinals are 1, 2, 3, …, never are more keys waiting than a standby and one that is on its way, and nobody made
+/// keys that nobody asked for and no time made due.
 fn check_keys(world: &World) {
     let rows = world.look(
         "SELECT tenant_id, alg, region, count(*) AS keys, max(ordinal) AS last, \
@@ -231,14 +256,26 @@ fn check_keys(world: &World) {
          FROM signing_keys GROUP BY tenant_id, alg, region",
         vec![(world.unix() + 10).into()],
     );
+    let by_time = usize::try_from(world.now() / (89 * DAY)).unwrap_or_default();
+    let most = i64::try_from(2 + by_time + world.known.keys_allowed.get()).unwrap_or(i64::MAX);
     for row in rows {
         let number = |index: usize| row.integer(index).unwrap_or_default();
         let text = |index: usize| row.text(index).unwrap_or_default();
-        let tenant = world.known.tenants.borrow().iter().find(|tenant| *tenant.id.borrow() == text(0)).map(|tenant| tenant.number);
-        let things = tenant.map(crate::history::Thing::Tenant);
-        if number(3) != number(4) || number(5) > 2 {
+        let tenant = world
+            .known
+            .tenants
+            .borrow()
+            .iter()
+            .find(|tenant| *tenant.id.borrow() == text(0))
+            .map(|tenant| tenant.number);
+        let things = tenant.map(Thing::Tenant);
+        let (keys, last, waiting) = (number(3), number(4), number(5));
+        if keys != last || waiting > 2 || keys > most {
             let sentence = format!(
-                "of {} region {:?} there are {} keys, the last of ordinal {}, and {} of them wait", text(1), text(2), number(3), number(4), number(5),
+                "there are {keys} keys of {}, region {:?}, the last of ordinal {last}, and {waiting} of them wait; \
+                 at most {most} were due",
+                text(1),
+                text(2),
             );
             world.violate(5, things, sentence);
         }

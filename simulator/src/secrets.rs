@@ -29,7 +29,9 @@ impl Secrets {
         for encoded in [URL_SAFE_NO_PAD.encode(bytes), STANDARD_NO_PAD.encode(bytes)] {
             self.add(what, &encoded);
             // Not the ends, which depend on what stands beside.
-            if let Some(middle) = encoded.as_bytes().get(encoded.len() / 2..).and_then(|half| half.first_chunk::<WINDOW>()) {
+            if let Some(middle) =
+                encoded.as_bytes().get(encoded.len() / 2..).and_then(|half| half.first_chunk::<WINDOW>())
+            {
                 self.0.insert(*middle, what);
             }
         }

@@ -44,7 +44,12 @@ impl Sql {
     }
 
     /// Runs a batch on the primary. If it wrote, `lag` says after how long each replica has it.
-    pub fn run(&mut self, batch: &Rc<[Statement]>, now: Millis, mut lag: impl FnMut() -> Millis) -> Result<Answer, Fault> {
+    pub fn run(
+        &mut self,
+        batch: &Rc<[Statement]>,
+        now: Millis,
+        mut lag: impl FnMut() -> Millis,
+    ) -> Result<Answer, Fault> {
         let only_reads = self.only_reads(batch);
         let mut answer = self.primary.run(batch, Freshness::Primary)?;
         if !only_reads {

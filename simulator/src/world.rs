@@ -73,6 +73,8 @@ pub struct Known {
     pub revoked_keys: RefCell<BTreeMap<String, Millis>>,
     /// Somebody asked for the revocation of a key.
     pub keys_may_be_revoked: Cell<bool>,
+    /// How many keys of one algorithm operators may have made, in all tenants.
+    pub keys_allowed: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -231,7 +233,8 @@ impl World {
     /// # Panics
     /// When it is not SQL.
     pub fn look(&self, sql: &'static str, parameters: Vec<vedette::platform::Value>) -> Vec<vedette::platform::Row> {
-        let answer = self.sql.borrow().primary().run(&[Statement::new(sql, parameters)], vedette::platform::Freshness::Primary);
+        let answer =
+            self.sql.borrow().primary().run(&[Statement::new(sql, parameters)], vedette::platform::Freshness::Primary);
         match answer {
             Ok(answer) => answer.rows.into_iter().flatten().collect(),
             Err(fault) => panic!("{fault}: {sql}"),
@@ -365,6 +368,12 @@ impl World {
     pub fn place(&self, isolate: &Isolate) -> String {
         let sign = if isolate.skew < 0 { '-' } else { '+' };
         let skew = isolate.skew.unsigned_abs();
-        format!("{} isolate {} ({sign}{}.{} s)", self.regions[isolate.region].name, isolate.number, skew / 1000, skew % 1000 / 100)
+        format!(
+            "{} isolate {} ({sign}{}.{} s)",
+            self.regions[isolate.region].name,
+            isolate.number,
+            skew / 1000,
+            skew % 1000 / 100
+        )
     }
 }

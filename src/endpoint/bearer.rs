@@ -8,6 +8,7 @@ use crate::jose::jws::Unverified;
 use crate::oauth::form::Form;
 use crate::oauth::secret;
 use crate::oidc::tokens::{ACCESS_TOKEN, AccessTokenClaims};
+use crate::plant::{Plant, planted};
 use crate::platform::{Fault, Freshness, Platform, Statement};
 use crate::store::first_row;
 use crate::store::tokens::{self, Standing};
@@ -94,6 +95,12 @@ pub async fn verify<P: Platform>(
         return Err(Refusal::TokenInvalid("token_expired").into()); // 5
     }
     Ok(AccessToken { claims, kid: key.kid.clone() })
+}
+
+/// How fresh the standing of a token has to be, for revocations to count at once everywhere.
+#[must_use]
+pub fn standing_of_now() -> Freshness<'static> {
+    if planted(Plant::StaleStanding) { Freshness::AtLeast(None) } else { Freshness::Primary }
 }
 
 /// What a live access token of ours says, for whichever audience; nothing, if it is none.

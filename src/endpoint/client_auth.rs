@@ -11,6 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::http::Request;
 use crate::oauth::form::{self, Form};
 use crate::oauth::secret;
+use crate::plant::{Plant, planted};
 use crate::platform::{Freshness, Platform};
 use crate::store::clients::{self, ClientRow};
 use crate::store::first_row;
@@ -81,7 +82,8 @@ pub async fn authenticate<P: Platform>(
     tenant: &Tenant,
     presented: &Presented,
 ) -> Result<ClientRow, Error> {
-    let answer = context.sql(&[clients::by_id(tenant.id(), &presented.client_id)], Freshness::Primary).await?;
+    let freshness = if planted(Plant::StaleClientSecret) { Freshness::AtLeast(None) } else { Freshness::Primary };
+    let answer = context.sql(&[clients::by_id(tenant.id(), &presented.client_id)], freshness).await?;
     let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
     presented.check(client.as_ref())?;
     client.ok_or_else(|| presented.refused().into())

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 use crate::context::Context;
 use crate::error::Refusal;
 use crate::http::Request;
+use crate::plant::{Plant, planted};
 use crate::platform::Platform;
 use crate::seal::Sealed;
 use crate::store::sessions::ABSOLUTE_LIFETIME;
@@ -37,7 +38,8 @@ pub fn session(tenant: &Tenant, request: &Request) -> Option<SessionCookie> {
 
 /// `Set-Cookie` for a session.
 pub fn set_session<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, cookie: &SessionCookie) -> String {
-    let sealed = tenant.sealer().seal(cookie, context.random());
+    let bookmark = cookie.bookmark.clone().filter(|_| !planted(Plant::BookmarkForgotten));
+    let sealed = tenant.sealer().seal(&SessionCookie { bookmark, ..cookie.clone() }, context.random());
     set(tenant, &session_name(tenant), &sealed, Some(ABSOLUTE_LIFETIME))
 }
 

@@ -13,6 +13,7 @@ use crate::oauth::form::{self, Form};
 use crate::oauth::redirect_uri::RegisteredRedirect;
 use crate::oidc::authorization_request::PENDING_LIFETIME;
 use crate::oidc::tokens::HintClaims;
+use crate::plant::{Plant, planted};
 use crate::platform::{Freshness, Platform};
 use crate::seal::Sealed;
 use crate::store::audit::{self, AuditRow, Event};
@@ -191,7 +192,7 @@ async fn sign_out<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, sessio
     let row = AuditRow { user_id: Some(&session.user_id), ..context.audit(Event::SignedOut) };
     let batch = [
         sessions::end(tenant.id(), &session.id, now),
-        grants::end_of_session(tenant.id(), &session.id, now),
+        grants::end_of_session(tenant.id(), if planted(Plant::SignOutLeavesGrants) { "" } else { &session.id }, now),
         audit::insert(tenant.id(), row),
     ];
     context.sql_idempotent(&batch, Freshness::Primary).await?;

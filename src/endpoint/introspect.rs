@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::http::{Request, Response};
 use crate::oauth::secret;
 use crate::oidc::code::RefreshToken;
-use crate::platform::{Fault, Freshness, Platform, Statement};
+use crate::platform::{Fault, Platform, Statement};
 use crate::store::clients::ClientRow;
 use crate::store::grants::GRACE;
 use crate::store::tokens::{self, Standing};
@@ -35,7 +35,7 @@ pub async fn handle<P: Platform>(
     let token = Token::open(context, tenant, text).await?; // 2
     let mut batch = vec![clients::by_id(tenant.id(), &presented.client_id)];
     batch.extend(token.as_ref().map(|token| token.standing(tenant)));
-    let answer = context.sql(&batch, Freshness::Primary).await?; // 3
+    let answer = context.sql(&batch, bearer::standing_of_now()).await?; // 3
     let caller = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
     presented.check(caller.as_ref())?; // 1
     let caller = caller.filter(|caller| !caller.metadata.is_public()).ok_or_else(|| presented.refused())?;

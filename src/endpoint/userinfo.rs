@@ -11,7 +11,7 @@ use crate::jose::jws;
 use crate::oauth::scope::{OPENID, Scope};
 use crate::oidc::claims::{ClaimsRequest, for_userinfo};
 use crate::oidc::tokens::USERINFO;
-use crate::platform::{Alg, Freshness, Platform};
+use crate::platform::{Alg, Platform};
 use crate::store::first_row;
 use crate::store::tokens::Standing;
 use crate::tenant::Tenant;
@@ -32,7 +32,7 @@ pub async fn handle<P: Platform>(
     if claims.grant_id.is_none() || !scope.contains(OPENID) {
         return Err(Refusal::InsufficientScope { needed: OPENID }.into()); // 3
     }
-    let answer = context.sql(&[token.standing(tenant)], Freshness::Primary).await?; // 4
+    let answer = context.sql(&[token.standing(tenant)], bearer::standing_of_now()).await?; // 4
     let standing = first_row(&answer, 0).map(Standing::from_row).transpose()?;
     let standing = standing.filter(|standing| !standing.client_disabled && !standing.revoked);
     let Some(Standing { client, grant: Some(grant), .. }) = standing.filter(Standing::has_live_grant) else {

@@ -9,8 +9,11 @@ use crate::oauth::form::Form;
 use crate::oauth::grant_type::GrantType;
 use crate::oauth::scope::Scope;
 use crate::oidc::code::Code;
+use crate::plant::{Plant, planted};
 use crate::platform::{Freshness, Platform};
+use crate::store::first_row;
 use crate::store::grants::{self, Attempt, GrantRow, NewGrant, Outcome};
+use crate::store::tokens::{self, Standing};
 use crate::tenant::Tenant;
 
 use super::issue::{self, Issue};
@@ -40,9 +43,10 @@ pub async fn exchange<P: Platform>(
     };
     let scope = Scope::stored(&code.scope);
     let expired = code.check_live(attempt.now);
+    let seen = planted(Plant::RedeemReadThenWrite) && is_redeemed(context, tenant, &code).await?;
     let batch = match expired {
-        Ok(()) => grants::redeem(&attempt, &new_grant(&code, &scope)).to_vec(),
-        Err(_) => grants::end_replayed(&attempt).to_vec(),
+        Ok(()) if !seen => grants::redeem(&attempt, &new_grant(&code, &scope)).to_vec(),
+        Ok(()) | Err(_) => grants::end_replayed(&attempt).to_vec(),
     };
     let answer = context.sql_idempotent(&batch, Freshness::Primary).await?; // 4
     let outcome = super::check_client(Outcome::of(&answer)?, client, GrantType::AuthorizationCode)?;
@@ -71,6 +75,14 @@ fn open(tenant: &Tenant, client: &Presented, form: &Form) -> Result<Code, Refusa
     code.check_bound_to(&client.client_id, form.value("redirect_uri"))?; // 2
     code.check_verifier(form.value("code_verifier"))?; // 3
     Ok(code)
+}
+
+/// Only for [`Plant::RedeemReadThenWrite`]: looks first.
+async fn is_redeemed<P: Platform>(context: &Context<'_, P>, tenant: &Tenant, code: &Code) -> Result<bool, Error> {
+    let statement = tokens::standing_of_grant(tenant.id(), &code.client_id, &code.grant_id);
+    let answer = context.sql(&[statement], Freshness::Primary).await?;
+    let standing = first_row(&answer, 0).map(Standing::from_row).transpose()?;
+    Ok(standing.is_some_and(|standing| standing.grant.is_some()))
 }
 
 fn new_grant<'a>(code: &'a Code, scope: &Scope) -> NewGrant<'a> {

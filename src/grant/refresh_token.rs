@@ -8,6 +8,7 @@ use crate::oauth::form::Form;
 use crate::oauth::grant_type::GrantType;
 use crate::oauth::scope::Scope;
 use crate::oidc::code::RefreshToken;
+use crate::plant::{Plant, planted};
 use crate::platform::{Freshness, Platform, UnixTime};
 use crate::store::grants::{self, Attempt, GRACE, GrantRow, Outcome};
 use crate::tenant::Tenant;
@@ -87,7 +88,10 @@ fn stepped<'a>(
         return Err(Refusal::GrantNotLive);
     }
     let successor = presented.saturating_add(1);
-    if grant.generation == successor && (is_ours || now.since(grant.rotated_at) <= GRACE) {
+    let is_next =
+        grant.generation == successor || (planted(Plant::GraceForAnyGeneration) && grant.generation > presented);
+    let in_grace = now.since(grant.rotated_at) <= GRACE && !planted(Plant::RefreshWithoutGrace);
+    if is_next && (is_ours || in_grace) {
         Ok((grant, successor))
     } else if grant.generation > presented {
         Err(Refusal::RefreshTokenSuperseded)

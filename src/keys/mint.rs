@@ -8,7 +8,7 @@ use crate::platform::{Alg, Platform};
 use crate::seal::KeyMaterial;
 use crate::store::keys::KeyRow;
 
-use super::schedule::{self, Need, PUBLICATION_LEAD, ROTATION_PERIOD, Taken};
+use super::schedule::{self, Need, ROTATION_PERIOD, Taken};
 use super::wrap;
 
 /// Makes a key that is due, wrapped; it is not stored yet.
@@ -27,7 +27,7 @@ pub async fn key<P: Platform>(
     let activates_at = if is_urgent {
         schedule::at_once(published_at)
     } else {
-        need.activates_at.max(published_at.plus(PUBLICATION_LEAD))
+        need.activates_at.max(published_at.plus(schedule::lead()))
     };
     Ok(KeyRow {
         alg: need.alg,

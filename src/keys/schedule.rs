@@ -5,6 +5,7 @@
 //! `activates_at`, signs until its successor does, stays in JWKS while anything that it signed may live, and is then only
 //! kept to recognise old tokens. A revoked key is out of all of it. Nothing here changes a key: rotation appends one.
 
+use crate::plant::{Plant, planted};
 use crate::platform::{Alg, UnixTime};
 use crate::store::grants::TOLERATED_SKEW;
 use crate::store::keys::KeyRow;
@@ -16,6 +17,13 @@ pub const JWKS_MAX_AGE: i64 = 300;
 pub const WRITE_DELAY: i64 = 60;
 /// Seconds between publishing a key and signing with it: every copy of ours and every cache of a relying party has run out.
 pub const PUBLICATION_LEAD: i64 = COPY_BOUND + JWKS_MAX_AGE + 2 * TOLERATED_SKEW + WRITE_DELAY;
+
+/// [`PUBLICATION_LEAD`], unless something is planted.
+#[must_use]
+pub fn lead() -> i64 {
+    if planted(Plant::LeadWithoutMaxAge) { PUBLICATION_LEAD - JWKS_MAX_AGE } else { PUBLICATION_LEAD }
+}
+
 /// Longest life of anything that we sign, seconds (the longest access token that an operator may configure).
 pub const LONGEST_LIFETIME: i64 = 86_400;
 /// Seconds for which a key stays in JWKS after its successor took over.
@@ -100,7 +108,8 @@ pub fn taken_over_at(keys: &[KeyRow], key: &KeyRow) -> Option<UnixTime> {
 /// When a key leaves JWKS; `None` while it has no successor.
 #[must_use]
 pub fn removed_at(keys: &[KeyRow], key: &KeyRow) -> Option<UnixTime> {
-    taken_over_at(keys, key).map(|taken_over| taken_over.plus(RETIREMENT))
+    let retirement = if planted(Plant::RemoveAtTakeover) { 0 } else { RETIREMENT };
+    taken_over_at(keys, key).map(|taken_over| taken_over.plus(retirement))
 }
 
 /// Algorithms that have an active key: what discovery may advertise, and a client may choose.
@@ -161,9 +170,9 @@ pub fn due(keys: &[KeyRow], taken: &[Taken<'_>], regions: &[String], now: UnixTi
         for alg in Alg::ALL {
             let activates_at = match (signing_key_of(keys, alg, region, now), standby(keys, alg, region, now)) {
                 (_, Some(_)) => continue,
-                (Some(active), None) => active.activates_at.plus(ROTATION_PERIOD).max(now.plus(PUBLICATION_LEAD)),
+                (Some(active), None) => active.activates_at.plus(ROTATION_PERIOD).max(now.plus(lead())),
                 (None, None) if is_missed(keys, alg, region) => at_once(now),
-                (None, None) => now.plus(PUBLICATION_LEAD),
+                (None, None) => now.plus(lead()),
             };
             needs.push(Need {
                 alg,
@@ -193,7 +202,7 @@ pub fn due_from(keys: &[KeyRow], taken: &[Taken<'_>], regions: &[String], now: U
 /// The key that takes over as soon as all the world can know it, for a rotation on demand; `None` when one is on its way.
 #[must_use]
 pub fn on_demand(keys: &[KeyRow], taken: &[Taken<'_>], alg: Alg, region: &str, now: UnixTime) -> Option<Need> {
-    let soon = now.plus(PUBLICATION_LEAD);
+    let soon = if planted(Plant::ActivateAtOnce) { at_once(now) } else { now.plus(lead()) };
     // Making it took its time, so it may take over somewhat later than one that would be begun now.
     let on_its_way = standby(keys, alg, region, now).is_some_and(|key| key.activates_at <= soon.plus(WRITE_DELAY));
     (!on_its_way).then(|| Need {

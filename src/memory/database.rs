@@ -17,7 +17,8 @@ const PARAMETERS_AT_MOST: usize = 100;
 /// More than `store/` has statements.
 const STATEMENTS_CACHED: usize = 512;
 
-pub(super) struct Database {
+/// One database in memory that runs batches as a host does.
+pub struct Database {
     pub primary: Connection,
     replica: RefCell<Option<Replica>>,
     /// Batches committed that could have written; bookmarks are made of it.
@@ -31,6 +32,7 @@ struct Replica {
 }
 
 impl Database {
+    /// With these migrations (name, text) applied; what they do not like is in words.
     pub fn new(migrations: &[(&str, &str)]) -> Result<Self, String> {
         let primary = Connection::open_in_memory().map_err(|error| error.to_string())?;
         set_up(&primary).map_err(|error| error.to_string())?;

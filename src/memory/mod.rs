@@ -28,6 +28,7 @@ mod world;
 
 pub use breakage::Breakage;
 pub use counts::Counts;
+pub use database::Database;
 pub use executor::{block_on, interleave};
 pub use instance::MemoryPlatform;
 pub use world::World;

@@ -1,5 +1,6 @@
 //! What a person allowed a client: scopes, and `claim:name` for claims that were asked for one by one.
 
+use crate::plant::{Plant, planted};
 use crate::platform::{Statement, UnixTime};
 
 const OF_SESSION: &str = "SELECT k.items FROM sessions AS s JOIN consents AS k \
@@ -25,5 +26,12 @@ pub fn of_session(tenant_id: &str, session_id: &str, client_id: &str) -> Stateme
 /// has a space, a quote or a backslash: RFC 6749 §3.3, and claims are those that we know.)
 #[must_use]
 pub fn grant(tenant_id: &str, user_id: &str, client_id: &str, items: &str, now: UnixTime) -> Statement {
-    Statement::new(GRANT, vec![tenant_id.into(), user_id.into(), client_id.into(), items.into(), now.into()])
+    let sql = if planted(Plant::ConsentOverwritten) {
+        "INSERT INTO consents (tenant_id, user_id, client_id, items, granted_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant_id, user_id, client_id) \
+         DO UPDATE SET items = excluded.items, granted_at = excluded.granted_at RETURNING items"
+    } else {
+        GRANT
+    };
+    Statement::new(sql, vec![tenant_id.into(), user_id.into(), client_id.into(), items.into(), now.into()])
 }

@@ -1,5 +1,6 @@
 //! How a presented token stands: one read on the primary that joins its grant, user, client and revocation.
 
+use crate::plant::{Plant, planted};
 use crate::platform::{Fault, Row, Statement, UnixTime};
 
 use super::grants::UserClaims;
@@ -86,7 +87,7 @@ impl Standing {
         Ok(Self {
             client_disabled: row.optional_time(0)?.is_some(),
             operator: row.flag(1)?,
-            revoked: row.optional_text(2)?.is_some() || !row.flag(15)?,
+            revoked: row.optional_text(2)?.is_some() || !(row.flag(15)? || planted(Plant::RevokedKeyHonoured)),
             grant,
             client: row.json(13)?,
             secret_hash: row.optional_text(14)?,

@@ -12,6 +12,7 @@ use crate::http::{Request, Response};
 use crate::keys::wrap;
 use crate::oidc::standard_claims;
 use crate::password;
+use crate::plant::{Plant, planted};
 use crate::platform::{Freshness, Platform, UnixTime};
 use crate::store::audit::{Condition, Event};
 use crate::store::tenants::TenantRow;
@@ -104,7 +105,8 @@ pub async fn change<P: Platform>(
         }
         if after.disabled_at.is_some() || password_hash.is_some() {
             batch.push(sessions::end_all(tenant_id, id, now, decision));
-            batch.push(grants::end_of_user(tenant_id, id, now, decision));
+            let of_user = if planted(Plant::DisablingLeavesGrants) { "" } else { id };
+            batch.push(grants::end_of_user(tenant_id, of_user, now, decision));
         }
         if change.make(desk.context, batch).await? {
             return Ok(Response::json(200, &show(&after)));
