@@ -68,7 +68,47 @@ fn every_statement_is_in_the_list_that_is_looked_at() {
         // No statement is written down anywhere but in such a constant.
         assert!(!without_tests.contains("Statement::new(\""), "{}", path.display());
     }
-    assert_eq!(looked_at, store::statements().len());
+    assert_eq!(looked_at, store::statements().len() + store::backup::STATEMENTS.len());
+}
+
+/// What a backup leaves out: the schema's own, and what a new deployment is better off without.
+const NOT_BACKED_UP: [&str; 3] = ["schema_version", "maintenance", "throttles"];
+
+#[test]
+fn a_backup_has_every_column_of_every_table_after_those_that_it_refers_to() {
+    let world = World::new(store::MIGRATIONS);
+    let texts = |sql: &str, of: &str| -> Vec<String> {
+        world.with_db(|db| {
+            let mut names = db.prepare(sql).unwrap();
+            names.query_map([of], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        })
+    };
+    let mut seen: Vec<String> = Vec::new();
+    for table in store::backup::TABLES {
+        assert_eq!(texts("SELECT name FROM pragma_table_info(?1)", table.name), table.columns, "{}", table.name);
+        for other in texts("SELECT \"table\" FROM pragma_foreign_key_list(?1)", table.name) {
+            assert!(seen.contains(&other), "{} before {other}", table.name);
+        }
+        seen.push(table.name.to_owned());
+    }
+    seen.extend(NOT_BACKED_UP.map(str::to_owned));
+    seen.sort();
+    assert_eq!(texts("SELECT name FROM sqlite_schema WHERE type = 'table' AND ?1 = ?1 ORDER BY name", ""), seen);
+}
+
+#[test]
+fn statements_of_backups_read_in_order_of_a_key_and_write_only_while_a_restore_is_under_way() {
+    let world = World::new(store::MIGRATIONS);
+    for sql in store::backup::statements() {
+        // They are understood, and sort nothing.
+        for step in world.explain(sql) {
+            assert!(!step.contains("AUTOMATIC") && !step.contains("TEMP B-TREE"), "{step}\n{sql}");
+        }
+        assert!(!sql.contains('*') || sql.contains("count(*)"), "{sql}");
+        let writes = !sql.starts_with("SELECT");
+        let is_under_way = ["used_tickets.id = ?2", "NOT EXISTS (SELECT 1 FROM tenants)", "used_tickets WHERE id = ?1"];
+        assert!(!writes || is_under_way.iter().any(|text| sql.contains(text)), "{sql}");
+    }
 }
 
 #[test]

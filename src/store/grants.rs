@@ -5,18 +5,32 @@
 //! presented, which matches public clients only.
 
 use crate::oauth::client_metadata::ClientMetadata;
-use crate::platform::{Answer, Fault, Row, Statement, UnixTime};
+use crate::plant::{Plant, planted};
+use crate::platform::{Answer, Fault, Row, Statement, UnixTime, Value};
 
-const REDEEM: &str = "INSERT INTO grants (tenant_id, id, user_id, client_id, session_id, scope, claims, auth_time, acr, amr, \
+use super::tenants::TenantRow;
+
+/// Redeeming a code of a session that is so, and what is done when it was redeemed before.
+macro_rules! redeem {
+    ($session:literal, $conflict:literal) => {
+        concat!(
+            "INSERT INTO grants (tenant_id, id, user_id, client_id, session_id, scope, claims, auth_time, acr, amr, \
      offline, redeemed_by, generation, rotated_at, rotated_by, created_at, expires_at, revoked_at) \
      SELECT c.tenant_id, ?2, u.id, c.id, s.id, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, ?14, NULL, ?14, ?15, NULL \
      FROM clients AS c \
      JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
      JOIN users AS u ON u.tenant_id = c.tenant_id AND u.id = ?4 AND u.disabled_at IS NULL \
-     JOIN sessions AS s ON s.tenant_id = c.tenant_id AND s.id = ?5 AND s.user_id = u.id AND s.ended_at IS NULL \
-     JOIN consents AS k ON k.tenant_id = c.tenant_id AND k.user_id = u.id AND k.client_id = c.id \
+     JOIN sessions AS s ON s.tenant_id = c.tenant_id AND s.id = ?5 AND s.user_id = u.id",
+            $session,
+            " JOIN consents AS k ON k.tenant_id = c.tenant_id AND k.user_id = u.id AND k.client_id = c.id \
      WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND c.secret_hash IS ?6 \
-     ON CONFLICT DO NOTHING";
+     ",
+            $conflict
+        )
+    };
+}
+
+const REDEEM: &str = redeem!(" AND s.ended_at IS NULL", "ON CONFLICT DO NOTHING");
 const END_REPLAYED: &str = "UPDATE grants SET revoked_at = ?5 WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 \
      AND revoked_at IS NULL AND redeemed_by <> ?6 AND EXISTS (SELECT 1 FROM clients AS c \
      WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND c.secret_hash IS ?4)";
@@ -47,6 +61,11 @@ const END_REUSED: &str = "UPDATE grants SET revoked_at = ?6 WHERE tenant_id = ?1
      AND generation > ?5 AND revoked_at IS NULL AND rotated_by <> ?7 AND rotated_at < ?8 \
      AND EXISTS (SELECT 1 FROM clients AS c WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL \
      AND c.secret_hash IS ?4)";
+/// Only for [`Plant::SecondDeviceIsTheft`]: takes any other grant of the same person and client for a stolen one.
+const END_OTHER_DEVICES: &str = "UPDATE grants SET revoked_at = ?6 WHERE tenant_id = ?1 AND client_id = ?3 AND id <> ?2 \
+     AND user_id = (SELECT o.user_id FROM grants AS o WHERE o.tenant_id = ?1 AND o.id = ?2) AND offline = 1 \
+     AND revoked_at IS NULL AND ?5 >= 0 AND ?7 <> '' AND ?8 > 0 AND EXISTS (SELECT 1 FROM clients AS c \
+     WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.secret_hash IS ?4)";
 const AUDIT_REFRESH: &str = "INSERT INTO audit_events \
      (tenant_id, id, at, event, actor, user_id, client_id, address, request_id, detail) \
      SELECT g.tenant_id, ?6, ?7, CASE WHEN g.revoked_at IS NULL THEN 'grant.refreshed' ELSE 'refresh_token.reused' END, \
@@ -71,7 +90,8 @@ const END_OF_USER: &str = "UPDATE grants SET revoked_at = ?3 WHERE tenant_id = ?
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 
 const END_OF_TENANT: &str = "UPDATE grants SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL \
-     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3) \
+     AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = ?1 AND t.version = ?4)";
 
 pub const STATEMENTS: &[&str] = &[
     REDEEM,
@@ -80,6 +100,7 @@ pub const STATEMENTS: &[&str] = &[
     AUDIT_REDEMPTION,
     REFRESH,
     END_REUSED,
+    END_OTHER_DEVICES,
     AUDIT_REFRESH,
     AUDIT_REVOCATION,
     REVOKE,
@@ -131,9 +152,19 @@ const OUTCOME_INDEX: usize = 2;
 pub fn redeem(attempt: &Attempt<'_>, grant: &NewGrant<'_>) -> [Statement; 4] {
     let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, .. } = *attempt;
     let [end, audit, outcome] = end_replayed(attempt);
+    let sql = if planted(Plant::RedeemReadThenWrite) {
+        redeem!(
+            " AND s.ended_at IS NULL",
+            "ON CONFLICT (tenant_id, id) DO UPDATE SET redeemed_by = excluded.redeemed_by"
+        )
+    } else if planted(Plant::SessionAfterSignOut) {
+        redeem!("", "ON CONFLICT DO NOTHING")
+    } else {
+        REDEEM
+    };
     [
         Statement::new(
-            REDEEM,
+            sql,
             vec![
                 tenant_id.into(),
                 grant_id.into(),
@@ -164,7 +195,7 @@ pub fn end_replayed(attempt: &Attempt<'_>) -> [Statement; 3] {
     let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, address, request_id } = *attempt;
     let addressed = || vec![tenant_id.into(), grant_id.into(), client_id.into(), secret_hash.into()];
     let mut end = addressed();
-    end.extend([now.into(), id.into()]);
+    end.extend([now.into(), if planted(Plant::ReplayLeavesGrant) { Value::Null } else { id.into() }]);
     let mut audit = addressed();
     audit.extend([id.into(), now.into(), address.into(), request_id.into()]);
     [Statement::new(END_REPLAYED, end), Statement::new(AUDIT_REDEMPTION, audit), outcome(attempt)]
@@ -179,12 +210,19 @@ pub fn refresh(attempt: &Attempt<'_>, generation: i64) -> [Statement; 4] {
     let mut step = addressed();
     step.extend([now.into(), id.into()]);
     let mut end = step.clone();
-    end.push(now.plus(-GRACE).into());
+    let reused_before = if planted(Plant::RefreshRetryIsTheft) {
+        now
+    } else if planted(Plant::ReuseUnnoticed) {
+        now.plus(-LIFETIME)
+    } else {
+        now.plus(-GRACE)
+    };
+    end.push(reused_before.into());
     let mut audit = addressed();
     audit.extend([id.into(), now.into(), address.into(), request_id.into()]);
     [
         Statement::new(REFRESH, step),
-        Statement::new(END_REUSED, end),
+        Statement::new(if planted(Plant::SecondDeviceIsTheft) { END_OTHER_DEVICES } else { END_REUSED }, end),
         outcome(attempt),
         Statement::new(AUDIT_REFRESH, audit),
     ]
@@ -310,8 +348,8 @@ pub fn end_of_user(tenant_id: &str, user_id: &str, now: UnixTime, decision: &str
     Statement::new(END_OF_USER, vec![tenant_id.into(), user_id.into(), now.into(), decision.into()])
 }
 
-/// Ends every grant of a tenant, when the audit row `decision` says so.
+/// Ends every grant of a tenant that is as it was read, when the audit row `decision` says so.
 #[must_use]
-pub fn end_of_tenant(tenant_id: &str, now: UnixTime, decision: &str) -> Statement {
-    Statement::new(END_OF_TENANT, vec![tenant_id.into(), now.into(), decision.into()])
+pub fn end_of_tenant(tenant: &TenantRow, now: UnixTime, decision: &str) -> Statement {
+    Statement::new(END_OF_TENANT, vec![tenant.id.as_str().into(), now.into(), decision.into(), tenant.version.into()])
 }

@@ -2,7 +2,10 @@
 //! revoked, marked; none is ever overwritten or deleted.
 
 use crate::keys::schedule::Taken;
+use crate::plant::{Plant, planted};
 use crate::platform::{Alg, Fault, Row, Statement, UnixTime};
+
+use super::tenants::TenantRow;
 
 const OF_LOCATOR: &str = "SELECT k.alg, k.region, k.ordinal, k.kid, k.public_jwk, k.wrapped_private, k.published_at, \
      k.activates_at, k.revoked_at FROM tenants AS t JOIN signing_keys AS k ON k.tenant_id = t.id WHERE t.locator = ?1";
@@ -20,7 +23,8 @@ const REVOKE: &str = "UPDATE signing_keys SET revoked_at = ?3 WHERE tenant_id = 
 const PROMOTE: &str = "UPDATE signing_keys SET activates_at = ?3 WHERE tenant_id = ?1 AND kid = ?2 AND revoked_at IS NULL \
      AND activates_at > ?3 AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 const REVOKE_ALL: &str = "UPDATE signing_keys SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL \
-     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3) \
+     AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = ?1 AND t.version = ?4)";
 
 const STANDING: &str = "SELECT kid FROM signing_keys WHERE tenant_id = ?1 AND kid = ?2 AND revoked_at IS NULL";
 
@@ -133,7 +137,15 @@ pub fn standing(tenant_id: &str, kid: &str) -> Statement {
 /// master that is no longer the tenant's.
 #[must_use]
 pub fn insert(tenant_id: &str, wrapped_master: &str, key: &KeyRow) -> Statement {
-    Statement::new(INSERT, insert_parameters(tenant_id, wrapped_master, key))
+    let sql = if planted(Plant::KeyExplosion) {
+        "INSERT INTO signing_keys (tenant_id, alg, region, ordinal, kid, public_jwk, \
+         wrapped_private, published_at, activates_at, revoked_at) SELECT id, ?2, ?3, (SELECT max(coalesce(max(k.ordinal), 0) + 1, ?4) \
+         FROM signing_keys AS k WHERE k.tenant_id = ?1 AND k.alg = ?2 AND k.region = ?3), ?5, ?6, ?7, ?8, ?9, NULL \
+         FROM tenants WHERE id = ?1 AND wrapped_master = ?10"
+    } else {
+        INSERT
+    };
+    Statement::new(sql, insert_parameters(tenant_id, wrapped_master, key))
 }
 
 /// As [`insert`], when the audit row `decision` says so.
@@ -171,8 +183,8 @@ pub fn promote(tenant_id: &str, kid: &str, activates_at: UnixTime, decision: &st
     Statement::new(PROMOTE, vec![tenant_id.into(), kid.into(), activates_at.into(), decision.into()])
 }
 
-/// Revokes every key of a tenant, when the audit row `decision` says so.
+/// Revokes every key of a tenant that is as it was read, when the audit row `decision` says so.
 #[must_use]
-pub fn revoke_all(tenant_id: &str, now: UnixTime, decision: &str) -> Statement {
-    Statement::new(REVOKE_ALL, vec![tenant_id.into(), now.into(), decision.into()])
+pub fn revoke_all(tenant: &TenantRow, now: UnixTime, decision: &str) -> Statement {
+    Statement::new(REVOKE_ALL, vec![tenant.id.as_str().into(), now.into(), decision.into(), tenant.version.into()])
 }

@@ -2,6 +2,8 @@
 
 use crate::platform::{Fault, Row, Statement, UnixTime};
 
+use super::tenants::TenantRow;
+
 const WITH_USER: &str = "SELECT s.id, s.user_id, s.auth_time, s.seen_at, s.expires_at, s.amr, s.acr, s.answered_request, \
      s.ended_at, u.username, u.disabled_at AS user_disabled_at FROM sessions AS s JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id \
      WHERE s.tenant_id = ?1 AND s.id = ?2";
@@ -20,7 +22,8 @@ const END_ALL: &str = "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AN
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 
 const END_OF_TENANT: &str = "UPDATE sessions SET ended_at = ?2 WHERE tenant_id = ?1 AND ended_at IS NULL \
-     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3) \
+     AND EXISTS (SELECT 1 FROM tenants AS t WHERE t.id = ?1 AND t.version = ?4)";
 
 pub const STATEMENTS: &[&str] = &[WITH_USER, INSERT, TOUCH, SPEND_ANSWER, END, END_ALL, END_OF_TENANT];
 
@@ -135,8 +138,8 @@ pub fn end_all(tenant_id: &str, user_id: &str, now: UnixTime, decision: &str) ->
     Statement::new(END_ALL, vec![tenant_id.into(), user_id.into(), now.into(), decision.into()])
 }
 
-/// Ends every session of a tenant, when the audit row `decision` says so.
+/// Ends every session of a tenant that is as it was read, when the audit row `decision` says so.
 #[must_use]
-pub fn end_of_tenant(tenant_id: &str, now: UnixTime, decision: &str) -> Statement {
-    Statement::new(END_OF_TENANT, vec![tenant_id.into(), now.into(), decision.into()])
+pub fn end_of_tenant(tenant: &TenantRow, now: UnixTime, decision: &str) -> Statement {
+    Statement::new(END_OF_TENANT, vec![tenant.id.as_str().into(), now.into(), decision.into(), tenant.version.into()])
 }

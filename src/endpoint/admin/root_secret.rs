@@ -113,10 +113,11 @@ async fn replace_one<P: Platform>(desk: &Desk<'_, P>, roots: &Roots, mut tenant:
         let decision = change.decision();
         let mut batch = vec![
             change.decide(Condition::TenantUnchanged { version: tenant.version }),
+            // While the tenant has the old master: sent once more, this batch must not end what came with the new one.
+            keys::revoke_all(&tenant, now, decision),
+            sessions::end_of_tenant(&tenant, now, decision),
+            grants::end_of_tenant(&tenant, now, decision),
             tenants::replace_master(&tenant, &wrapped_master, &wrapped_pepper, decision),
-            keys::revoke_all(&tenant.id, now, decision),
-            sessions::end_of_tenant(&tenant.id, now, decision),
-            grants::end_of_tenant(&tenant.id, now, decision),
         ];
         batch.extend(new_keys.iter().map(|key| keys::insert_if(&tenant.id, &wrapped_master, key, decision)));
         if change.make(context, batch).await? {
