@@ -1,10 +1,14 @@
 //! The command line: what may be typed, and what is said when it is not.
 
+mod operator;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 use vedette::tenant::Issuer;
+
+pub use operator::{Access, BackupOptions, RestoreOptions, RootSecretOptions};
 
 pub const DEFAULT_PORT: u16 = 8787;
 
@@ -17,6 +21,10 @@ cargo xtask dev [OPTIONS]                    build, prepare local storage and ru
 cargo xtask test [--install] [GROUP…]        run all tests, or the groups named (`cargo xtask test --help`)
 cargo xtask bench [OPTIONS]                  measure both hosts
 cargo xtask setup-link --issuer URL          mint a set-up link for a deployment from ROOT_SECRET
+cargo xtask backup --issuer URL --out FILE   write a deployment's data to a sealed file
+cargo xtask restore --issuer URL FILE        make it the data of an empty deployment
+cargo xtask root-secret new|status|rewrap|replace-masters
+                                             change the root secret, step by step
 
 Each takes --help.
 ";
@@ -66,6 +74,9 @@ pub enum Command {
     Test(TestOptions),
     Bench(BenchOptions),
     SetupLink(SetupLinkOptions),
+    Backup(BackupOptions),
+    Restore(RestoreOptions),
+    RootSecret(RootSecretOptions),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,8 +181,13 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Command> {
         "test" => test(parser),
         "bench" => bench(parser),
         "setup-link" => setup_link(parser),
+        "backup" => operator::backup(parser),
+        "restore" => operator::restore(parser),
+        "root-secret" => operator::root_secret(parser),
         "help" => Ok(Command::Help(HELP.to_owned())),
-        _ => bail!("there is no `cargo xtask {name}`; there are build, dev, test, bench and setup-link"),
+        _ => bail!(
+            "there is no `cargo xtask {name}`; there are build, dev, test, bench, setup-link, backup, restore and root-secret"
+        ),
     }
 }
 

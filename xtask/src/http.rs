@@ -1,4 +1,4 @@
-//! A small HTTP client for the issuer on this machine: plain http, JSON in the answers.
+//! A small HTTP client for an issuer, on this machine or where it is deployed: JSON in the answers, but for backups.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use ureq::http::Response;
 
 pub struct Client {
     agent: Agent,
-    /// `http://127.0.0.1:PORT` and the issuer's path.
+    /// `http://127.0.0.1:PORT` and the issuer's path, or wherever else it is reached.
     base: String,
 }
 
@@ -27,6 +27,16 @@ impl Client {
             .proxy(None)
             .max_redirects(0)
             .timeout_global(Some(Duration::from_secs(30)))
+            .build();
+        Client { agent: config.into(), base }
+    }
+
+    /// For a deployment that is elsewhere: through the proxy that the environment names, and with time for large bodies.
+    pub fn remote(base: String) -> Client {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(180)))
             .build();
         Client { agent: config.into(), base }
     }
@@ -58,6 +68,23 @@ impl Client {
             None => self.agent.run(builder.body(())?),
         };
         answer(response.with_context(|| format!("{method} {path}"))?)
+    }
+
+    /// What is not JSON, of at most so many bytes; else what was answered instead of it.
+    pub fn download(&self, path: &str, token: &str, limit: u64) -> Result<Result<Vec<u8>, Answer>> {
+        let request = self.agent.get(self.url(path)).header("authorization", format!("Bearer {token}"));
+        let mut response = request.call().with_context(|| format!("GET {path}"))?;
+        if response.status() != 200 {
+            return Ok(Err(answer(response)?));
+        }
+        let body = response.body_mut().with_config().limit(limit).read_to_vec();
+        Ok(Ok(body.context("the answer does not end")?))
+    }
+
+    pub fn upload(&self, path: &str, token: &str, body: &[u8]) -> Result<Answer> {
+        let request = self.agent.post(self.url(path)).header("authorization", format!("Bearer {token}"));
+        let response = request.header("content-type", "application/octet-stream").send(body);
+        answer(response.with_context(|| format!("POST {path}"))?)
     }
 
     fn url(&self, path: &str) -> String {

@@ -1,8 +1,10 @@
 //! `cargo xtask …`: everything that builds, starts and stops Vedette on a developer's machine.
 //!
-//! In scope: preparing the tools, building both hosts, running the issuer locally, tests, measurements.
-//! Out of scope: anything that is deployed; what a deployment needs is in `wrangler.toml` and `spin.toml`.
+//! In scope: preparing the tools, building both hosts, running the issuer locally, tests, measurements; and what an operator
+//! does to a deployment from outside: set-up links, back-up, restore, another root secret.
+//! Out of scope: deploying; what a deployment needs is in `wrangler.toml` and `spin.toml`.
 
+mod backup;
 mod bench;
 mod builds;
 mod cli;
@@ -10,8 +12,10 @@ mod demo;
 mod dev;
 mod fingerprint;
 mod http;
+mod operator;
 mod paths;
 mod process;
+mod root_secret;
 mod serve;
 mod setup_link;
 mod state;
@@ -57,5 +61,8 @@ fn run() -> anyhow::Result<()> {
         Command::Test(options) => test::command(&options),
         Command::Bench(options) => bench::command(&options),
         Command::SetupLink(options) => setup_link::command(&options),
+        Command::Backup(options) => backup::backup(options),
+        Command::Restore(options) => backup::restore(&options),
+        Command::RootSecret(options) => root_secret::command(options),
     }
 }

@@ -1,6 +1,7 @@
 //! Set-up links: `{issuer}/setup?ticket=…`, minted on the operator's machine from the root secret.
 
 use std::env::VarError;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -9,9 +10,16 @@ use crate::cli::SetupLinkOptions;
 use crate::state;
 
 pub fn command(options: &SetupLinkOptions) -> Result<()> {
-    let secret = match (&options.state, std::env::var("ROOT_SECRET")) {
-        (Some(directory), _) => state::read_root_secret(directory)?,
-        (None, Ok(secret)) => secret.trim().to_owned(),
+    let secret = root_secret(options.state.as_deref())?;
+    println!("{}", link(&secret, &options.issuer)?);
+    Ok(())
+}
+
+/// From the state directory that was named, else from the environment.
+pub fn root_secret(state: Option<&Path>) -> Result<String> {
+    match (state, std::env::var("ROOT_SECRET")) {
+        (Some(directory), _) => state::read_root_secret(directory),
+        (None, Ok(secret)) => Ok(secret.trim().to_owned()),
         (None, Err(VarError::NotUnicode(_))) => bail!("ROOT_SECRET is not text"),
         // Never an argument: arguments are in the shell's history and in every user's list of processes.
         (None, Err(VarError::NotPresent)) => {
@@ -19,9 +27,7 @@ pub fn command(options: &SetupLinkOptions) -> Result<()> {
                 "put the deployment's root secret into the environment variable ROOT_SECRET, or name a state directory with --state"
             )
         }
-    };
-    println!("{}", link(&secret, &options.issuer)?);
-    Ok(())
+    }
 }
 
 /// A link that is good for one hour and one use.
