@@ -31,12 +31,19 @@ struct Inner {
     isolate: Rc<Isolate>,
     request: usize,
     things: RefCell<Vec<Thing>>,
+    refusal: RefCell<String>,
 }
 
 impl Host {
     #[must_use]
     pub fn new(world: &World, isolate: &Rc<Isolate>, request: usize) -> Self {
-        let inner = Inner { world: world.clone(), isolate: Rc::clone(isolate), request, things: RefCell::default() };
+        let inner = Inner {
+            world: world.clone(),
+            isolate: Rc::clone(isolate),
+            request,
+            things: RefCell::default(),
+            refusal: RefCell::default(),
+        };
         Self(Rc::new(inner))
     }
 
@@ -49,6 +56,12 @@ impl Host {
     /// What this request is about, for events that it has on the way.
     pub fn is_about(&self, things: Vec<Thing>) {
         *self.0.things.borrow_mut() = things;
+    }
+
+    /// Why the request was refused, as the log has it; for histories, never for the oracle.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        self.0.refusal.borrow().clone()
     }
 
     #[must_use]
@@ -199,6 +212,7 @@ impl Platform for Host {
     async fn generate_key(&self, alg: Alg) -> Result<NewKey, Fault> {
         let world = &self.0.world;
         world.sleep(world.latency(50)).await;
+        self.note((1..=2).map(Thing::Tenant).collect(), &format!("makes a key for {}", alg.as_str()));
         let key = match alg.as_str() {
             "RS256" | "PS256" => pooled_rsa(world.number("rsa")),
             _ => world.bytes.with_rng(|rng| software::generate(alg, rng))?,
@@ -232,6 +246,9 @@ impl Platform for Host {
 
     fn log(&self, line: &str) {
         self.check_clear("the log", line.as_bytes());
+        if let Some((reason, _)) = line.split_once("\"refusal\":\"").and_then(|(_, rest)| rest.split_once('"')) {
+            reason.clone_into(&mut self.0.refusal.borrow_mut());
+        }
     }
 }
 

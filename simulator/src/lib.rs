@@ -53,8 +53,9 @@ pub struct Options {
 pub struct Outcome {
     pub seed: u64,
     pub requests: u64,
-    /// What a violated property prints.
+    /// What a violated property prints, and which one it is.
     pub failure: Option<String>,
+    pub property: Option<u8>,
     /// Of its whole history.
     pub hash: [u8; 32],
     pub history: Option<String>,
@@ -85,12 +86,13 @@ pub fn simulate(seed: u64, regions: Option<usize>, planted: Option<Plant>) -> Ou
         let _ = write!(text, "{}", world.history.borrow().about(&violation.things));
         text
     });
+    let property = world.violation.borrow().as_ref().map(|violation| violation.property);
     let whole = world.history.borrow().whole();
     let hash = Sha256::digest(whole.as_bytes()).into();
     let requests = world.tallies.requests.get();
     world.executor.clear();
     plant::set(None);
-    Outcome { seed, requests, failure, hash, history: Some(whole) }
+    Outcome { seed, requests, failure, property, hash, history: Some(whole) }
 }
 
 /// Lives through many worlds, several at once, until one violates a property; of several that do, the lowest seed is told.

@@ -18,6 +18,7 @@ Exit status: 0 when all held, 1 when one was violated, 2 when the command line i
   --regions R     regions in each world, 1 to 8 (default: 1 to 4, by the seed)
   --plant NAME    with this bug planted; it should be found
   --list-plants   the names of the plants, one a line
+  --every-plant   each plant in turn, until it is found; fails when one is not
   --history       with --seed: print the whole history of the world
 ";
 
@@ -28,6 +29,7 @@ struct Arguments {
     options: Options,
     one: bool,
     history: bool,
+    every_plant: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
 
 /// `None` when all that was asked for is printed.
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, String> {
-    let (mut seeds, mut seed, mut regions, mut plant, mut history) = (None, None, None, None, false);
+    let (mut seeds, mut seed, mut regions, mut plant) = (None, None, None, None);
+    let (mut history, mut every_plant) = (false, false);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
             Long("seeds") => seeds = Some(number(&mut parser, "--seeds", 1, 1_000_000_000)?),
@@ -51,6 +54,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, String> {
             Long("regions") => regions = Some(number(&mut parser, "--regions", 1, 8)?),
             Long("plant") => plant = Some(planted(&mut parser)?),
             Long("history") => history = true,
+            Long("every-plant") => every_plant = true,
             Long("list-plants") => {
                 Plant::ALL.iter().for_each(|plant| println!("{}", plant.name()));
                 return Ok(None);
@@ -63,6 +67,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, String> {
         }
     }
     let one = seed.is_some() && seeds.is_none();
+    if every_plant && (plant.is_some() || seed.is_some()) {
+        return Err("--every-plant goes without --plant and --seed".to_owned());
+    }
     if history && !one {
         return Err("--history needs --seed, and not --seeds".to_owned());
     }
@@ -74,7 +81,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, String> {
         plant,
         threads,
     };
-    Ok(Some(Arguments { options, one, history }))
+    Ok(Some(Arguments { options, one, history, every_plant }))
 }
 
 fn number(parser: &mut lexopt::Parser, flag: &str, least: u64, most: u64) -> Result<u64, String> {
@@ -97,6 +104,9 @@ fn value(parser: &mut lexopt::Parser, flag: &str) -> Result<String, String> {
 
 fn command(arguments: &Arguments) -> ExitCode {
     let options = &arguments.options;
+    if arguments.every_plant {
+        return each_plant(options);
+    }
     if arguments.history {
         let outcome = simulate(options.first_seed, options.regions, options.plant);
         println!("{}", outcome.history.unwrap_or_default());
@@ -117,4 +127,28 @@ fn command(arguments: &Arguments) -> ExitCode {
         println!("(one world only)");
     }
     if failure.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// A plant that is not found is a defect of the simulator.
+fn each_plant(options: &Options) -> ExitCode {
+    let started = Instant::now();
+    let mut missed = 0;
+    for plant in Plant::ALL {
+        let begun = Instant::now();
+        let Summary { failure, .. } = run(&Options { plant: Some(*plant), ..*options });
+        let seconds = begun.elapsed().as_secs_f64();
+        match failure {
+            Some(failure) => {
+                let found = failure.seed - options.first_seed + 1;
+                let property = failure.property.unwrap_or_default();
+                println!("{:<26} found by seed {found:>4} in {seconds:>5.1} s: property {property}", plant.name());
+            }
+            None => {
+                missed += 1;
+                println!("{:<26} NOT FOUND in {} seeds", plant.name(), options.seeds);
+            }
+        }
+    }
+    println!("{} plants, {missed} not found, {:.1} s", Plant::ALL.len(), started.elapsed().as_secs_f64());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

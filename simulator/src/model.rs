@@ -70,8 +70,8 @@ pub struct User {
     pub id: String,
     pub username: String,
     pub password: RefCell<String>,
-    /// A disabling or a new password was answered: what was begun before is over.
-    pub ends: RefCell<Vec<Millis>>,
+    /// A disabling, a new password or new masters: what was begun before the one moment is over, as was answered at the other.
+    pub ends: RefCell<Vec<(Millis, Millis)>>,
     /// Passwords that were replaced, and when that was answered.
     pub old_passwords: RefCell<Vec<(String, Millis)>>,
     pub changes: Changes,
@@ -171,6 +171,14 @@ pub struct Tokens {
     pub refresh: Option<Rc<Refresh>>,
 }
 
+impl User {
+    /// When it was answered that what began at `began` is over, if that was before `moment`.
+    fn ended(&self, began: Millis, moment: Millis) -> Option<Millis> {
+        let ends = self.ends.borrow();
+        ends.iter().find(|(before, answered)| began < *before && *answered < moment).map(|(_, answered)| *answered)
+    }
+}
+
 impl Session {
     pub fn thing(&self) -> Thing {
         Thing::Session(self.number)
@@ -204,10 +212,10 @@ impl Session {
     /// When and by what it is known to have ended, if that was before `moment`.
     pub fn ended_before(&self, moment: Millis) -> Option<(Millis, &'static str)> {
         let signed_out = self.ending.answered.get().filter(|at| *at < moment);
-        let by_user = self.user.ends.borrow().iter().copied().find(|at| self.began < *at && *at < moment);
+        let by_user = self.user.ended(self.began, moment);
         signed_out
             .map(|at| (at, "the session was signed out of"))
-            .or_else(|| by_user.map(|at| (at, "the user was disabled or got another password")))
+            .or_else(|| by_user.map(|at| (at, "the user was disabled, or got another password or master")))
     }
 }
 
@@ -260,9 +268,9 @@ impl Grant {
             return Some((at, "a replay of its code was answered"));
         }
         let session = &self.code.session;
-        let by_user = self.user().ends.borrow().iter().copied().find(|at| session.began < *at && *at < moment);
+        let by_user = self.user().ended(session.began, moment);
         if let Some(at) = by_user {
-            return Some((at, "the user was disabled or got another password"));
+            return Some((at, "the user was disabled, or got another password or master"));
         }
         let (heir, certain) = session.heir();
         match heir.ending.answered.get().filter(|at| *at < moment) {

@@ -128,6 +128,7 @@ impl Change {
                 world.known.keys_may_be_revoked.set(true);
             }
             Self::ReplaceMasters(_) => {
+                world.known.masters_asked.set(Some(now));
                 may_make_keys(2);
                 world.known.keys_may_be_revoked.set(true);
                 world.known.users.borrow().iter().for_each(|user| user.changes.asked.set(Some(now)));
@@ -164,7 +165,7 @@ impl Change {
                 tenant.made_at.set(Some(now));
             }
             Self::DisableUser(user) => {
-                user.ends.borrow_mut().push(now);
+                user.ends.borrow_mut().push((now, now));
                 user.changes.off_since.set(Some(now));
             }
             Self::NewPassword(user, password) => {
@@ -173,7 +174,7 @@ impl Change {
                 if old != *password {
                     user.old_passwords.borrow_mut().push((old, now));
                 }
-                user.ends.borrow_mut().push(now);
+                user.ends.borrow_mut().push((now, now));
             }
             Self::DisableClient(client) => client.changes.off_since.set(Some(now)),
             Self::EnableUser(_) | Self::EnableClient(_) => {}
@@ -182,7 +183,7 @@ impl Change {
                 world.known.revoked_keys.borrow_mut().entry(kid.clone()).or_insert(now);
             }
             Self::ReplaceMasters(_) => {
-                world.known.users.borrow().iter().for_each(|user| user.ends.borrow_mut().push(now));
+                world.known.users.borrow().iter().for_each(|user| user.ends.borrow_mut().push((began, now)));
                 let rows = world.look("SELECT kid FROM signing_keys WHERE revoked_at IS NOT NULL", Vec::new());
                 let mut revoked = world.known.revoked_keys.borrow_mut();
                 rows.iter().filter_map(|row| row.text(0).ok()).for_each(|kid| {

@@ -234,6 +234,12 @@ impl Answer<'_> {
         serde_json::from_slice(&self.response.body).unwrap_or_default()
     }
 
+    /// In a history.
+    fn refusal(&self) -> String {
+        let error = self.json()["error"].as_str().unwrap_or_default().to_owned();
+        format!("{} {error} ({})", self.response.status, self.host.refusal())
+    }
+
     fn is_error(&self, code: &str) -> bool {
         self.response.status < 500 && self.json()["error"] == code
     }
@@ -360,13 +366,13 @@ impl Answer<'_> {
         let now = self.world.now();
         let is_its_own = by.is(code.client());
         if self.response.status != 200 {
-            let body = self.json();
-            self.host.note(
-                vec![code.thing()],
-                &format!("{} is refused: {} {}", code.thing(), self.response.status, body["error"]),
-            );
+            self.host.note(vec![code.thing()], &format!("{} is refused: {}", code.thing(), self.refusal()));
             if is_its_own && verifier_is_right && self.is_error("invalid_grant") {
-                code.refusals.borrow_mut().push((self.began, now));
+                // Under new masters a code of the old ones is no code at all.
+                let masters_asked = self.world.known.masters_asked.get();
+                if masters_asked.is_none_or(|at| at + crate::model::SETTLED < code.began) {
+                    code.refusals.borrow_mut().push((self.began, now));
+                }
                 let honest = code.tries.get() == 1
                     && code.session.surely_lives()
                     && now < code.began + 40_000
@@ -427,11 +433,8 @@ impl Answer<'_> {
         let is_its_own = by.is(grant.code.client());
         let later_used = self.later_generations(token).any(|later| later.first_used.get().is_some());
         if self.response.status != 200 {
-            let body = self.json();
-            self.host.note(
-                vec![token.thing(), grant.thing()],
-                &format!("{} is refused: {} {}", token.thing(), self.response.status, body["error"]),
-            );
+            self.host
+                .note(vec![token.thing(), grant.thing()], &format!("{} is refused: {}", token.thing(), self.refusal()));
             if is_its_own && self.is_error("invalid_grant") {
                 let quiet = grant.last_refresh.get().is_none_or(|at| at + 2 * SURELY_OVER < self.began);
                 if token.stepped.get().is_some() && quiet {
@@ -661,7 +664,10 @@ impl Answer<'_> {
             }
             return;
         }
-        self.host.note(things.clone(), &format!("{by} does not honour {} ({})", token.thing(), self.response.status));
+        self.host.note(
+            things.clone(),
+            &format!("{by} does not honour {}: {} {}", token.thing(), self.response.status, self.host.refusal()),
+        );
         let (Token::Access(access), true) = (token, conclusive) else { return };
         let lives = access.ending.is_untouched()
             && access.grant.as_ref().is_none_or(|grant| grant.surely_lives())

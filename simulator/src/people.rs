@@ -151,7 +151,7 @@ impl Thief {
     pub async fn steal(&self, until: Millis) {
         let world = &self.world;
         let mut codes_seen = 0;
-        let pace = world.chance.between(500, 12_000);
+        let pace = world.chance.between(1_500, 15_000);
         loop {
             world.sleep(world.chance.between(50, pace)).await;
             if world.now() >= until {

@@ -6,12 +6,14 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use vedette::http::Method;
+use vedette::platform::Statement;
 use vedette::setup;
 
 use crate::browser::Browser;
 use crate::call;
 use crate::executor::{Millis, all};
 use crate::history::Thing;
+use crate::kv::Kv;
 use crate::model::{Client, Tenant, User};
 use crate::operator::{Change, Operator};
 use crate::oracle::Intent;
@@ -34,19 +36,56 @@ pub async fn live(world: World) {
             }
         }
         *world.weather.borrow_mut() = weather(&world);
-        busy(&world, &operator, world.chance.between(120, 600) * SECOND).await;
+        if phase == 0 && world.chance.in_thousand(200) {
+            forget_keys(&world);
+        }
+        busy(&world, &operator, world.chance.between(100, 560) * SECOND).await;
         check_keys(&world);
     }
 }
 
+/// The second tenant is of a time when there was no such algorithm: its keys have to be made when it is first asked.
+fn forget_keys(world: &World) {
+    let Some(tenant) = world.known.tenants.borrow().get(1).cloned() else { return };
+    let alg = if world.chance.in_thousand(700) { "ES256" } else { "PS256" };
+    world.change(Statement::new(
+        "DELETE FROM signing_keys WHERE tenant_id = ?1 AND alg = ?2",
+        vec![tenant.id.borrow().as_str().into(), alg.into()],
+    ));
+    world.note("", vec![Thing::Tenant(tenant.number)], format!("tenant {} never had a key of {alg}", tenant.number));
+    world.kv.replace(Kv::new(world.regions.len()));
+    for region in 0..world.regions.len() {
+        world.end_isolates(region);
+        // Everybody comes at once.
+        for _ in 0..3 {
+            let (world, issuer) = (world.clone(), tenant.issuer.clone());
+            world.clone().executor.spawn(async move {
+                world.send(region, Intent::Plain, call::get(&format!("{issuer}/jwks"))).await;
+            });
+        }
+    }
+}
+
 fn between_phases(world: &World) -> Millis {
-    match world.chance.below(6) {
+    match world.chance.below(9) {
+        6..=8 => until_a_key_takes_over(world),
         0 => world.chance.between(0, 60) * SECOND,
         1..=2 => world.chance.between(1, 15) * 60 * SECOND,
         3 => world.chance.between(1, 24) * 3600 * SECOND,
         4 => world.chance.between(1, 30) * DAY,
         _ => 90 * DAY - world.chance.between(0, 600) * SECOND,
     }
+}
+
+/// Until somewhat before some key takes over: that is when keys go wrong.
+fn until_a_key_takes_over(world: &World) -> Millis {
+    let rows = world.look(
+        "SELECT activates_at FROM signing_keys WHERE activates_at > ?1 AND revoked_at IS NULL AND alg = 'ES256' ORDER BY activates_at",
+        vec![world.unix().into()],
+    );
+    let times: Vec<i64> = rows.iter().filter_map(|row| row.integer(0).ok()).collect();
+    let wait = world.chance.one(&times).map_or(0, |at| at - world.unix());
+    (u64::try_from(wait).unwrap_or_default() * SECOND).saturating_sub(world.chance.between(0, 300) * SECOND)
 }
 
 /// Some worlds are rough, and some are rough in one way only.
@@ -84,7 +123,7 @@ async fn busy(world: &World, operator: &Rc<Operator>, length: Millis) {
         clients.iter().filter(fits).cloned().collect()
     };
     for user in &users {
-        for _ in 0..world.chance.between(1, 2) {
+        for _ in 0..1 + usize::from(world.chance.in_thousand(350)) {
             let (parties, resources) = (of_tenant(&user.tenant, false), of_tenant(&user.tenant, true));
             let Some(client) = world.chance.one(&parties) else { continue };
             let region = world.any_region();
@@ -154,7 +193,8 @@ async fn set_up(world: &World) -> Operator {
     }
     operator.insist(Change::CreateTenant(Rc::clone(&acme))).await;
     world.known.tenants.borrow_mut().push(Rc::clone(&acme));
-    for (tenant, users, clients) in [(&home, 2, 2), (&acme, 2, 2)] {
+    let users = 1 + world.chance.index(2);
+    for (tenant, users, clients) in [(&home, 2, 2), (&acme, users, 2)] {
         furnish(world, &operator, tenant, users, clients).await;
     }
     operator

@@ -14,14 +14,36 @@ pub fn base64url(bytes: &[u8]) -> String {
 }
 
 /// Every secret of a world, by its last characters.
-#[derive(Default)]
-pub struct Secrets(HashMap<[u8; WINDOW], &'static str>);
+pub struct Secrets {
+    windows: HashMap<[u8; WINDOW], &'static str>,
+    /// Which beginnings of windows there are: most of a text is no beginning, and need not be looked up.
+    beginnings: Vec<bool>,
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self { windows: HashMap::new(), beginnings: vec![false; 1 << 16] }
+    }
+}
+
+/// Of a window's first three characters.
+fn beginning(window: &[u8]) -> usize {
+    let byte = |place: usize| usize::from(window.get(place).copied().unwrap_or_default());
+    (byte(0) | byte(1) << 5 | byte(2) << 10) & 0xffff
+}
 
 impl Secrets {
     pub fn add(&mut self, what: &'static str, text: &str) {
         if let Some(window) = text.as_bytes().last_chunk::<WINDOW>() {
-            self.0.insert(*window, what);
+            self.add_window(what, window);
         }
+    }
+
+    fn add_window(&mut self, what: &'static str, window: &[u8; WINDOW]) {
+        if let Some(known) = self.beginnings.get_mut(beginning(window)) {
+            *known = true;
+        }
+        self.windows.insert(*window, what);
     }
 
     /// Bytes, in whichever base64 and at whichever offset they come.
@@ -32,7 +54,7 @@ impl Secrets {
             if let Some(middle) =
                 encoded.as_bytes().get(encoded.len() / 2..).and_then(|half| half.first_chunk::<WINDOW>())
             {
-                self.0.insert(*middle, what);
+                self.add_window(what, middle);
             }
         }
     }
@@ -40,7 +62,9 @@ impl Secrets {
     /// Which secret stands in a text, if any does.
     #[must_use]
     pub fn found_in(&self, text: &[u8]) -> Option<&'static str> {
-        text.windows(WINDOW).find_map(|window| self.0.get(<&[u8; WINDOW]>::try_from(window).ok()?)).copied()
+        let may_be = |window: &&[u8]| self.beginnings.get(beginning(window)).copied().unwrap_or_default();
+        let known = |window: &[u8]| self.windows.get(<&[u8; WINDOW]>::try_from(window).ok()?).copied();
+        text.windows(WINDOW).filter(may_be).find_map(known)
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Known {
     pub revoked_keys: RefCell<BTreeMap<String, Millis>>,
     /// Somebody asked for the revocation of a key.
     pub keys_may_be_revoked: Cell<bool>,
+    /// When somebody last asked for new masters.
+    pub masters_asked: Cell<Option<Millis>>,
     /// How many keys of one algorithm operators may have made, in all tenants.
     pub keys_allowed: Cell<usize>,
 }

@@ -20,6 +20,7 @@ cargo xtask build [--host cloudflare|spin]   build the Worker and the Spin compo
 cargo xtask dev [OPTIONS]                    build, prepare local storage and run the issuer
 cargo xtask test [--install] [GROUP…]        run all tests, or the groups named (`cargo xtask test --help`)
 cargo xtask bench [OPTIONS]                  measure both hosts
+cargo xtask simulate [OPTIONS]               run the core in simulated worlds and check what must always hold
 cargo xtask setup-link --issuer URL          mint a set-up link for a deployment from ROOT_SECRET
 cargo xtask backup --issuer URL --out FILE   write a deployment's data to a sealed file
 cargo xtask restore --issuer URL FILE        make it the data of an empty deployment
@@ -73,6 +74,7 @@ pub enum Command {
     Dev(DevOptions),
     Test(TestOptions),
     Bench(BenchOptions),
+    Simulate(Vec<String>),
     SetupLink(SetupLinkOptions),
     Backup(BackupOptions),
     Restore(RestoreOptions),
@@ -180,13 +182,14 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Command> {
         "dev" => dev(parser),
         "test" => test(parser),
         "bench" => bench(parser),
+        "simulate" => simulate(parser),
         "setup-link" => setup_link(parser),
         "backup" => operator::backup(parser),
         "restore" => operator::restore(parser),
         "root-secret" => operator::root_secret(parser),
         "help" => Ok(Command::Help(HELP.to_owned())),
         _ => bail!(
-            "there is no `cargo xtask {name}`; there are build, dev, test, bench, setup-link, backup, restore and root-secret"
+            "there is no `cargo xtask {name}`; there are build, dev, test, bench, simulate, setup-link, backup, restore and root-secret"
         ),
     }
 }
@@ -248,6 +251,11 @@ fn test(mut parser: lexopt::Parser) -> Result<Command> {
         }
     }
     Ok(Command::Test(options))
+}
+
+/// The simulator reads its own arguments.
+fn simulate(mut parser: lexopt::Parser) -> Result<Command> {
+    Ok(Command::Simulate(parser.raw_args()?.map(ValueExt::string).collect::<Result<_, _>>()?))
 }
 
 /// `bench` reads its own arguments.

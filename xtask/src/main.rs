@@ -18,6 +18,7 @@ mod process;
 mod root_secret;
 mod serve;
 mod setup_link;
+mod simulate;
 mod state;
 mod steps;
 mod storage;
@@ -41,6 +42,10 @@ fn main() -> ExitCode {
             eprintln!("interrupted");
             ExitCode::from(130)
         }
+        Err(error) if error.is::<simulate::Ended>() => {
+            // The simulator has said why.
+            error.downcast_ref::<simulate::Ended>().map_or(ExitCode::FAILURE, |ended| ExitCode::from(ended.0))
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -60,6 +65,7 @@ fn run() -> anyhow::Result<()> {
         Command::Dev(options) => dev::command(&options),
         Command::Test(options) => test::command(&options),
         Command::Bench(options) => bench::command(&options),
+        Command::Simulate(arguments) => simulate::command(&arguments),
         Command::SetupLink(options) => setup_link::command(&options),
         Command::Backup(options) => backup::backup(options),
         Command::Restore(options) => backup::restore(&options),

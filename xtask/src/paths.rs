@@ -44,6 +44,10 @@ pub fn component() -> PathBuf {
     target().join("wasm32-wasip2/release/vedette.wasm")
 }
 
+pub fn simulator() -> PathBuf {
+    target().join("tool/simulator")
+}
+
 pub fn spin_host() -> PathBuf {
     target().join("tool/spin-host")
 }

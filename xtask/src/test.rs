@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::{Host, TestOptions};
 use crate::process::{self, Interrupted, Output};
 use crate::steps::{Steps, seconds};
-use crate::{builds, paths, storage, test_tools, tools};
+use crate::{builds, paths, simulate, storage, test_tools, tools};
 
 struct Group {
     name: &'static str,
@@ -22,10 +22,11 @@ struct Group {
     run: fn(&TestOptions) -> Result<()>,
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group { name: "fmt", what: "cargo fmt --check", run: fmt },
     Group { name: "lint", what: "cargo clippy, for this machine and for both hosts' targets", run: lint },
     Group { name: "native", what: "cargo test: units, flows, budgets, tools", run: native },
+    Group { name: "simulate", what: "2,000 simulated worlds, and every planted bug found", run: simulated },
     Group { name: "hosts", what: "tests/hosts: one black-box suite on both hosts", run: hosts },
     Group { name: "clients", what: "tests/clients: relying-party libraries on both hosts", run: clients },
     Group { name: "browser", what: "tests/browser: headless Chromium signs in on both hosts", run: browser },
@@ -92,6 +93,11 @@ fn native(_: &TestOptions) -> Result<()> {
     tools::c_compiler()?;
     cargo(&["test", "--workspace", "--exclude", "spin-host"])?;
     cargo(&["test", "--package", "spin-host", "--profile", "tool"])
+}
+
+fn simulated(_: &TestOptions) -> Result<()> {
+    simulate::command(&[])?;
+    simulate::command(&["--every-plant".to_owned()])
 }
 
 fn hosts(_: &TestOptions) -> Result<()> {
