@@ -195,12 +195,19 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 pub struct Statement {
     pub sql: &'static str,
     pub parameters: Vec<Value>,
+    /// Whether it reads or writes whole tables, so that nobody expects it to be quick.
+    pub bulk: bool,
 }
 
 impl Statement {
     #[must_use]
     pub fn new(sql: &'static str, parameters: Vec<Value>) -> Self {
-        Self { sql, parameters }
+        Self { sql, parameters, bulk: false }
+    }
+
+    #[must_use]
+    pub fn in_bulk(self) -> Self {
+        Self { bulk: true, ..self }
     }
 }
 

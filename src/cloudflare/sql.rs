@@ -11,6 +11,8 @@ use super::message_of;
 use crate::platform::{Answer, Fault, Freshness, Row, Statement, Value};
 
 const DEADLINE: Duration = Duration::from_secs(5);
+/// For whole tables; D1 itself gives up after 30 seconds.
+const BULK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Doubles are exact up to here, and D1 takes every number as a double.
 const EXACT: i64 = 1 << 53;
@@ -28,7 +30,8 @@ pub(super) async fn run(database: &D1Database, batch: &[Statement], freshness: F
     for statement in batch {
         statements.push(target.prepare(statement)?.as_ref());
     }
-    let results = within(DEADLINE, target.batch(statements).map_err(fault)?.into_future())
+    let deadline = if batch.iter().any(|statement| statement.bulk) { BULK_DEADLINE } else { DEADLINE };
+    let results = within(deadline, target.batch(statements).map_err(fault)?.into_future())
         .await
         .ok_or(Fault::SqlTimeout)?
         .map_err(fault)?;

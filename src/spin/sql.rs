@@ -10,6 +10,8 @@ use super::{migrations, within};
 use crate::platform::{Answer, Fault, Row, Statement, UnixTime, Value};
 
 const DEADLINE: Duration = Duration::from_secs(5);
+/// For whole tables.
+const BULK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Between attempts at a database that others hold locked: at first, and doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -22,7 +24,8 @@ thread_local! {
 /// Runs the batch as one transaction, on a database that has its migrations.
 pub(super) async fn run(batch: &[Statement], now: UnixTime) -> Result<Answer, Fault> {
     migrations::ensure(now).await?;
-    within(DEADLINE, transact_once_unlocked(batch)).await.unwrap_or(Err(Fault::SqlTimeout))
+    let deadline = if batch.iter().any(|statement| statement.bulk) { BULK_DEADLINE } else { DEADLINE };
+    within(deadline, transact_once_unlocked(batch)).await.unwrap_or(Err(Fault::SqlTimeout))
 }
 
 async fn transact_once_unlocked(batch: &[Statement]) -> Result<Answer, Fault> {

@@ -97,7 +97,7 @@ impl Measure {
 impl Table {
     #[must_use]
     pub fn measure(&self) -> Statement {
-        Statement::new(self.measure, vec![])
+        Statement::new(self.measure, vec![]).in_bulk()
     }
 
     /// All rows in pages of about `page_bytes`, by what the table measured a moment ago; the last page has whatever else there
@@ -107,14 +107,14 @@ impl Table {
         let rows = measured.rows / pages + 1;
         (0..pages).map(move |page| {
             let limit = if page + 1 == pages { -1 } else { rows };
-            Statement::new(self.read, vec![limit.into(), (page * rows).into()])
+            Statement::new(self.read, vec![limit.into(), (page * rows).into()]).in_bulk()
         })
     }
 
     /// Inserts the rows of a JSON array, as far as the restore of this marker is under way.
     #[must_use]
     pub fn insert(&self, rows: String, marker: &str) -> Statement {
-        Statement::new(self.insert, vec![rows.into(), marker.into()])
+        Statement::new(self.insert, vec![rows.into(), marker.into()]).in_bulk()
     }
 
     /// Where a column stands in a row.
