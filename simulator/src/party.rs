@@ -157,7 +157,7 @@ async fn fetch_jwks(world: &World, region: usize, tenant: &Rc<Tenant>) -> Option
     );
     let fetched = CachedJwks { kids: Rc::new(kids), asked_at, max_age: max_age * 1000 };
     // Not every region has a shared cache before the issuer.
-    if region % 2 == 0 {
+    if region.is_multiple_of(2) {
         world.regions[region].jwks.borrow_mut().insert(tenant.number, fetched.clone());
     }
     Some(fetched)

@@ -25,7 +25,7 @@ impl Device {
     pub async fn live(&self, until: Millis) {
         let world = &self.world;
         let mut held: Option<Tokens> = None;
-        let pace = world.chance.between(2_000, 40_000);
+        let pace = world.chance.between(3_000, 45_000);
         world.sleep(world.chance.between(0, 30_000)).await;
         while world.now() < until {
             held = match held {
@@ -151,7 +151,7 @@ impl Thief {
     pub async fn steal(&self, until: Millis) {
         let world = &self.world;
         let mut codes_seen = 0;
-        let pace = world.chance.between(1_500, 15_000);
+        let pace = world.chance.between(2_000, 18_000);
         loop {
             world.sleep(world.chance.between(50, pace)).await;
             if world.now() >= until {
@@ -337,8 +337,7 @@ impl Thief {
         let by = Caller { client, secret: Some(secret) };
         let token = {
             let known = world.known.access.borrow();
-            let own = known.iter().rev().find(|token| Rc::ptr_eq(&token.client, &by.client)).cloned();
-            own
+            known.iter().rev().find(|token| Rc::ptr_eq(&token.client, &by.client)).cloned()
         };
         let Some(token) = token else { return };
         if world.chance.in_thousand(500) {

@@ -27,7 +27,7 @@ const DAY: Millis = 86_400 * SECOND;
 /// The whole life of a world.
 pub async fn live(world: World) {
     let operator = Rc::new(set_up(&world).await);
-    let phases = world.chance.between(1, 2);
+    let phases = if world.chance.in_thousand(400) { 2 } else { 1 };
     for phase in 0..phases {
         if phase > 0 {
             world.sleep(between_phases(&world)).await;
@@ -39,7 +39,7 @@ pub async fn live(world: World) {
         if phase == 0 && world.chance.in_thousand(200) {
             forget_keys(&world);
         }
-        busy(&world, &operator, world.chance.between(100, 560) * SECOND).await;
+        busy(&world, &operator, world.chance.between(90, 480) * SECOND).await;
         check_keys(&world);
     }
 }
@@ -123,7 +123,7 @@ async fn busy(world: &World, operator: &Rc<Operator>, length: Millis) {
         clients.iter().filter(fits).cloned().collect()
     };
     for user in &users {
-        for _ in 0..1 + usize::from(world.chance.in_thousand(350)) {
+        for _ in 0..1 + usize::from(world.chance.in_thousand(250)) {
             let (parties, resources) = (of_tenant(&user.tenant, false), of_tenant(&user.tenant, true));
             let Some(client) = world.chance.one(&parties) else { continue };
             let region = world.any_region();

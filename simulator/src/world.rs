@@ -51,12 +51,15 @@ pub struct Shared {
     pub secrets: RefCell<Secrets>,
     /// Signatures that were made in this world, with the `kid` and a digest of what was signed: looking one up is a hundred
     /// times cheaper than verifying it.
-    pub signed: RefCell<HashMap<Vec<u8>, (String, [u8; 32])>>,
+    pub signed: RefCell<Signed>,
     pub known: Known,
     pub tallies: Tallies,
     numbers: RefCell<BTreeMap<&'static str, usize>>,
     pub key_numbers: RefCell<BTreeMap<String, usize>>,
 }
+
+/// Signatures, with the `kid` and a digest of what was signed.
+pub type Signed = HashMap<Vec<u8>, (String, [u8; 32])>;
 
 /// What thieves, resource servers and the oracle may pick from.
 #[derive(Default)]
