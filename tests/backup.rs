@@ -535,3 +535,16 @@ fn a_database_that_is_newer_than_the_build_is_not_backed_up_without_its_columns(
     elsewhere.execute("UPDATE schema_version SET version = version + 1");
     assert_eq!(refusal(&elsewhere, restoring(&elsewhere, b"")), (409, "newer_database".to_owned()));
 }
+
+#[test]
+fn what_happened_after_the_backup_has_not_happened_and_ends_nothing() {
+    let scene = Scene::new();
+    let bundle = scene.backup();
+    let later = Tokens::of(scene.client.refresh(&scene.deployment, scene.tokens.refresh_token()));
+    let elsewhere = scene.elsewhere();
+    elsewhere.send(restoring(&elsewhere, &bundle)).expect(200);
+    // A refresh token that this grant has not had yet: no theft, and the one of the backup is still good.
+    assert_eq!(scene.client.refresh(&elsewhere, later.refresh_token()).error(), (400, "invalid_grant"));
+    scene.client.refresh(&elsewhere, scene.tokens.refresh_token()).expect(200);
+    assert_eq!(events(&elsewhere, "refresh_token.reused"), 0);
+}

@@ -142,6 +142,10 @@ export function requests(target) {
     { name: "reading a registration without its token", status: 401, path: "/register/nobody" },
     { name: "set-up without a ticket", status: 403, path: "/setup", headers: HTML },
     { name: "set-up with a ticket that is none, by a program", status: 403, method: "POST", path: "/setup", headers: FORM, body: "ticket=x" },
+    { name: "a restore without a ticket", status: 401, method: "POST", path: "/setup/restore", body: "x" },
+    { name: "a large restore without a ticket", status: 401, method: "POST", path: "/setup/restore", body: chunks(200_000) },
+    { name: "a large restore with a ticket that is none", status: 403, method: "POST", path: "/setup/restore", headers: { authorization: "Bearer x" }, body: "x".repeat(200_000) },
+    { name: "a restore by GET", status: 405, path: "/setup/restore" },
     { name: "management without a token", status: 401, path: "/admin/api/tenants" },
     { name: "management with a token that is none", status: 401, path: "/admin/api/tenants", headers: { authorization: "Bearer x" } },
   ];
