@@ -179,9 +179,9 @@ impl Platform for Host {
         world.executor.spawn(async move {
             database.sleep(there).await;
             let lag = weather.replica_lag * 1000;
-            let one_lag = || match database.chance.below(10) {
-                0..=5 => database.chance.between(0, lag / 40),
-                6..=8 => database.chance.between(0, lag / 4),
+            let one_lag = || match database.chance.below(40) {
+                0..=33 => database.chance.between(0, lag / 40),
+                34..=38 => database.chance.between(0, lag / 4),
                 _ => database.chance.between(0, lag),
             };
             let answer = database.sql.borrow_mut().run(&batch, database.now(), one_lag);
