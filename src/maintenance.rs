@@ -123,16 +123,21 @@ async fn some<P: Platform>(context: &Context<'_, P>, tenants: &[TenantRow], repo
             Ok(false) => Ok(0),
             Err(fault) => Err(fault.into()),
         };
+        let mut trouble = None;
         match made {
             Ok(made) => report.keys_made += made,
-            Err(error) => {
-                report.failed += 1;
-                warn(context, &tenant.locator, &error);
-            }
+            Err(error) => trouble = Some(error),
         }
         if first_row(&answer, tenants.len() + place).is_some() {
-            context.sql_idempotent(&rows::clean_up(&tenant.id, now), Freshness::Primary).await?; // 3
-            report.cleaned_up += 1;
+            // What one tenant's rows cannot be cleaned up for must not keep keys from the tenants after it.
+            match context.sql_idempotent(&rows::clean_up(&tenant.id, now), Freshness::Primary).await {
+                Ok(_) => report.cleaned_up += 1, // 3
+                Err(fault) => trouble = Some(trouble.unwrap_or_else(|| fault.into())),
+            }
+        }
+        if let Some(error) = trouble {
+            report.failed += 1;
+            warn(context, &tenant.locator, &error);
         }
     }
     Ok(())

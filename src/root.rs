@@ -1,7 +1,7 @@
 //! The deployment's root secret, and how it changes: `ROOT_SECRET` may hold two secrets, of which the first seals and both open.
 //!
 //! A new one comes in three steps, because a changed secret reaches isolates at different times: `old` becomes `old,new`
-//! (accept), `new,old` (seal with it; maintenance wraps the masters anew), and `new` (drop). Each step is one change of one
+//! (accept), `new,old` (seal with it; an operator has the masters wrapped anew), and `new` (drop). Each step is one change of one
 //! secret. Only tenants' masters, copies in KV and links of operators are sealed under a root; what users and clients hold is
 //! sealed under masters, which stay.
 

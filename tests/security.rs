@@ -5,10 +5,11 @@ mod support;
 
 use serde_json::json;
 use vedette::http::Method;
-use vedette::memory::interleave;
+use vedette::keys::schedule::ROTATION_PERIOD;
+use vedette::memory::{block_on, interleave};
 use vedette::tenants::kv_key;
 
-use support::{Answer, Browser, Deployment, Page, metadata};
+use support::{Answer, Browser, Deployment, Page, metadata, verifies};
 
 #[test]
 fn a_redirect_uri_that_browsers_would_resolve_against_the_issuer_cannot_be_registered() {
@@ -246,4 +247,38 @@ fn whoever_can_write_to_kv_cannot_change_a_tenant_unseen() {
     deployment.world.reset_counts();
     keys(&later);
     assert_eq!(deployment.world.counts().sql_batches, 1);
+}
+
+#[test]
+fn a_damaged_key_with_none_before_it_does_not_leave_everybody_waiting_for_its_standby() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    // A tenant that has never rotated: one key of each algorithm signs, and the time of the next comes in months.
+    deployment.execute(
+        "UPDATE signing_keys SET wrapped_private = 'AAAA' WHERE alg IN ('ES256', 'RS256') AND ordinal = 1; DELETE FROM maintenance",
+    );
+    deployment.world.with_kv(std::collections::BTreeMap::clear);
+    let isolate = deployment.other_isolate();
+    let jwks = isolate.send(isolate.get("/jwks")).expect(200);
+    assert!(verifies(&deployment.admin_token, &jwks), "what it signed still verifies");
+    let tokens = client.tokens(&isolate, &alice, "openid");
+    let jwks = isolate.send(isolate.get("/jwks")).expect(200);
+    assert!(verifies(&tokens.access_token, &jwks) && verifies(tokens.id_token(), &jwks));
+}
+
+#[test]
+fn a_tenant_whose_rows_cannot_be_cleaned_up_keeps_no_other_from_its_keys() {
+    let deployment = Deployment::new();
+    let _ = deployment.another_tenant("https://other.example");
+    deployment.world.advance(ROTATION_PERIOD);
+    deployment.execute(
+        "INSERT INTO throttles (tenant_id, bucket, window_started_at, attempts) SELECT min(id), 'x', 0, 1 FROM tenants; \
+         CREATE TRIGGER broken BEFORE DELETE ON throttles BEGIN SELECT RAISE(ABORT, 'broken'); END",
+    );
+    let host = deployment.other_isolate();
+    assert!(!block_on(vedette::maintenance::scheduled(&host.host, &host.isolate)));
+    assert_eq!(
+        deployment.last_log()["maintenance"],
+        json!({"tenants": 2, "keys_made": 8, "cleaned_up": 1, "failed": 1})
+    );
 }

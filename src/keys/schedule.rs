@@ -161,14 +161,17 @@ impl Need {
     }
 }
 
-/// What has to be appended: for each algorithm, of the tenant and of each of its regions, a first key, or a standby where none
-/// waits. However often and wherever this is computed from the same keys, it names the same ordinals.
+/// What has to be appended: for each algorithm, of the tenant and of each of its regions, a first key, a standby where none
+/// waits, or what signs where only a standby is left. However often and wherever this is computed from the same keys, it
+/// names the same ordinals.
 #[must_use]
 pub fn due(keys: &[KeyRow], taken: &[Taken<'_>], regions: &[String], now: UnixTime) -> Vec<Need> {
     let mut needs = Vec::new();
     for region in std::iter::once("").chain(regions.iter().map(String::as_str)) {
         for alg in Alg::ALL {
             let activates_at = match (signing_key_of(keys, alg, region, now), standby(keys, alg, region, now)) {
+                // Nothing signs, and the standby's time may be months away.
+                (None, Some(_)) if is_interrupted(keys, alg, region, now) => at_once(now),
                 (_, Some(_)) => continue,
                 (Some(active), None) => active.activates_at.plus(ROTATION_PERIOD).max(now.plus(lead())),
                 (None, None) if is_missed(keys, alg, region) => at_once(now),
@@ -260,6 +263,13 @@ fn signing_key_of<'a>(keys: &'a [KeyRow], alg: Alg, region: &str, now: UnixTime)
 /// is new (an algorithm, a region) waits until all the world can know its key.
 fn is_missed(keys: &[KeyRow], alg: Alg, region: &str) -> bool {
     region.is_empty() && (INDISPENSABLE.contains(&alg) || keys.iter().any(|key| is_of(key, alg, region)))
+}
+
+/// Whether something was signed, or always can be, and only a standby is left of it: the keys before it were revoked, or cannot
+/// be used. (A first key that waits for its time is a standby too, which nobody misses.)
+fn is_interrupted(keys: &[KeyRow], alg: Alg, region: &str, now: UnixTime) -> bool {
+    let has_signed = || keys.iter().any(|key| is_of(key, alg, region) && key.activates_at <= now);
+    region.is_empty() && (INDISPENSABLE.contains(&alg) || has_signed())
 }
 
 /// The ordinal after the last one that is taken.
@@ -370,6 +380,24 @@ mod tests {
         assert_eq!(at_once, [Alg::RS256, Alg::ES256]);
         assert!(needs.iter().filter(|need| need.region == "weur").all(|need| !need.is_urgent(now)));
         assert_eq!(needs.len(), 2 * Alg::ALL.len());
+    }
+
+    #[test]
+    fn a_standby_that_is_all_there_is_left_is_not_waited_for_unless_it_is_the_first() {
+        let (standby, now) = (key(2, 90 * DAY), UnixTime(1000));
+        // Its predecessor cannot be used, and so is not among them.
+        let need = &due_of(std::slice::from_ref(&standby), &[], now.0)[0];
+        assert_eq!((need.ordinal, need.is_urgent(now)), (3, true));
+        // What is new waits until all the world can know its key; what has signed until it was revoked does not.
+        let new = |alg, revoked_at| {
+            let first = KeyRow { revoked_at, ..of(alg, "", 1, 500) };
+            let waiting = of(alg, "", 2, 90 * DAY);
+            let keys = if revoked_at.is_some() { vec![first, waiting] } else { vec![waiting] };
+            due(&keys, &taken(&keys), &[], now).into_iter().any(|need| need.alg == alg)
+        };
+        assert_eq!((new(Alg::EdDSA, None), new(Alg::EdDSA, Some(UnixTime(900)))), (false, true));
+        let regional = [of(Alg::ES256, "weur", 1, 90 * DAY), key(1, 0), key(2, 90 * DAY)];
+        assert_eq!(due_of(&regional, &["weur"], now.0), [], "a region signs with the common keys until then");
     }
 
     #[test]
