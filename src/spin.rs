@@ -16,12 +16,12 @@ mod request;
 mod response;
 mod sql;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spin_sdk::{time, variables, wasip3};
 
@@ -35,11 +35,17 @@ use random::HostRandom;
 /// How finely limits of time are counted.
 const TICKS: u32 = 20;
 
-/// Long enough for the host to look at the other requests.
-const TURN: Duration = Duration::from_millis(1);
+/// Long enough for the other requests to go on a step or some.
+const TURN: Duration = Duration::from_millis(10);
+/// Turns that the other requests have between two keys that take long to make.
+const TURNS_BETWEEN_KEYS: u32 = 5;
+/// Turns after which a key is made whatever the other requests do.
+const MOST_TURNS: u32 = 200;
 
 thread_local! {
     static KEYS: SoftwareKeys = const { SoftwareKeys::new() };
+    /// When the last key that took long was made here.
+    static KEY_MADE_AT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// The host as one request sees it.
@@ -102,9 +108,13 @@ impl Platform for Spin {
     }
 
     async fn generate_key(&self, alg: Alg) -> Result<NewKey, Fault> {
-        // A second of computing may follow: whoever waits gets a turn before each key, not only after the last.
-        time::sleep(TURN).await;
-        software::generate(alg, &mut HostRandom)
+        if !alg.is_slow_to_make() {
+            return software::generate(alg, &mut HostRandom);
+        }
+        quiet_moment().await;
+        let key = software::generate(alg, &mut HostRandom);
+        KEY_MADE_AT.set(Some(Instant::now()));
+        key
     }
 
     async fn sign(&self, key: &PrivateKey, input: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -124,6 +134,18 @@ impl Platform for Spin {
 
     fn log(&self, line: &str) {
         println!("{line}");
+    }
+}
+
+/// A second of computing follows. Until it is over nobody else in this instance goes on, so it begins when the others have had
+/// their turns since the last key, and when none of them holds the database: that would hold up every other instance too.
+async fn quiet_moment() {
+    for _ in 0..MOST_TURNS {
+        time::sleep(TURN).await;
+        let is_rested = KEY_MADE_AT.get().is_none_or(|at| at.elapsed() >= TURN * TURNS_BETWEEN_KEYS);
+        if is_rested && !sql::is_writing() {
+            return;
+        }
     }
 }
 

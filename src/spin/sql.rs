@@ -1,6 +1,6 @@
 //! The SQLite database `default`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use spin_sdk::sqlite::{Connection, Error, RowResult, Value as SpinValue};
@@ -19,6 +19,28 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 thread_local! {
     /// Connections without a transaction. To open one and read the schema on it takes ten times as long as a statement.
     static IDLE: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
+    /// Transactions under way that write.
+    static WRITING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether this instance holds the database, or waits for it: until it is done, nobody else writes.
+pub(super) fn is_writing() -> bool {
+    WRITING.get() > 0
+}
+
+struct Writing;
+
+impl Writing {
+    fn begin() -> Self {
+        WRITING.set(WRITING.get().saturating_add(1));
+        Self
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.set(WRITING.get().saturating_sub(1));
+    }
 }
 
 /// Runs the batch as one transaction, on a database that has its migrations.
@@ -44,6 +66,7 @@ async fn transact_once_unlocked(batch: &[Statement]) -> Result<Answer, Fault> {
 /// Runs the batch once.
 async fn transact(batch: &[Statement]) -> Result<Vec<Vec<Row>>, Failure> {
     let connection = connect().await?;
+    let _writing = (!batch.iter().all(only_reads)).then(Writing::begin);
     let begin = match batch {
         // A statement is a transaction of its own.
         [] | [_] => None,
