@@ -10,6 +10,7 @@
 mod crypto;
 mod deadline;
 mod entry;
+mod kept;
 mod kv;
 mod random;
 mod request;

@@ -24,6 +24,8 @@ pub struct Context<'a, P> {
     pub tenant_id: RefCell<Option<String>>,
     /// Why the request was not served, for the log line.
     pub trouble: RefCell<Option<Error>>,
+    /// Until when the answer is right, when it depends on nothing but the address ([`crate::http::Reuse`]).
+    pub right_until: Cell<Option<UnixTime>>,
 }
 
 /// Round trips of this request.
@@ -31,6 +33,13 @@ pub struct Context<'a, P> {
 pub struct Spent {
     pub sql: Cell<u32>,
     pub kv: Cell<u32>,
+}
+
+impl Spent {
+    #[must_use]
+    pub fn anything(&self) -> bool {
+        self.sql.get() + self.kv.get() > 0
+    }
 }
 
 impl<'a, P: Platform> Context<'a, P> {
@@ -43,6 +52,7 @@ impl<'a, P: Platform> Context<'a, P> {
             spent: Spent::default(),
             tenant_id: RefCell::new(None),
             trouble: RefCell::new(None),
+            right_until: Cell::new(None),
         };
         context.request_id = context.random_id::<12>();
         context

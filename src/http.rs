@@ -1,5 +1,9 @@
 //! Requests and responses as plain data: what a host's entry point hands in and what it sends back.
 
+use std::ops::Range;
+
+use crate::platform::UnixTime;
+
 /// Bodies above this many bytes are answered 413 (hosts stop reading one byte after it). [`crate::service::body_limit`] says
 /// where another limit holds.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -98,12 +102,25 @@ pub struct Response {
     /// Several of one name (`set-cookie`) stay several.
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
+    pub reuse: Option<Reuse>,
+}
+
+/// Leave to answer other requests like this one, without asking the core: GETs of the same path, with the same `Host` header
+/// and no query, are answered with the same status, headers and body, only `x-request-id` is new. Each still owes its log line.
+///
+/// It ends early when the isolate is told to forget what it kept ([`crate::Isolate::telling`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    /// By the host's clock.
+    pub when: Range<UnixTime>,
+    /// The log line up to its time, from there up to the request id, and the rest.
+    pub log_line: [String; 3],
 }
 
 impl Response {
     #[must_use]
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
+        Self { status, headers: Vec::new(), body: Vec::new(), reuse: None }
     }
 
     /// A JSON body; `no-store`, as RFC 6749 §5.1 wants it for anything that may be a token.

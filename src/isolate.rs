@@ -23,19 +23,27 @@ pub struct Isolate {
     configuration: RefCell<Option<Rc<Configuration>>>,
     set_up_until: Cell<UnixTime>,
     maintained_at: RefCell<HashMap<String, UnixTime>>,
+    /// Whom to tell of every change to `tenants`.
+    listener: Option<Box<dyn Fn()>>,
 }
 
 impl Isolate {
+    /// With a host that keeps answers ([`crate::http::Reuse`]): all of them are to be forgotten whenever it is told.
+    pub fn telling(listener: impl Fn() + 'static) -> Self {
+        Self { listener: Some(Box::new(listener)), ..Self::default() }
+    }
+
     pub fn tenant(&self, locator: &str) -> Option<Rc<Tenant>> {
         self.tenants.borrow().get(locator).cloned()
     }
 
     pub fn keep_tenant(&self, tenant: &Rc<Tenant>) {
-        let mut tenants = self.tenants.borrow_mut();
-        if tenants.len() >= TENANTS_KEPT {
-            tenants.clear();
-        }
-        tenants.insert(tenant.locator().to_owned(), tenant.clone());
+        self.change_tenants(|tenants| {
+            if tenants.len() >= TENANTS_KEPT {
+                tenants.clear();
+            }
+            tenants.insert(tenant.locator().to_owned(), tenant.clone());
+        });
     }
 
     /// Whether somebody looked for this tenant in vain; only for [`crate::plant::Plant::MissForever`], and never on a host.
@@ -50,7 +58,17 @@ impl Isolate {
     }
 
     pub fn forget_tenant(&self, locator: &str) {
-        self.tenants.borrow_mut().remove(locator);
+        self.change_tenants(|tenants| {
+            tenants.remove(locator);
+        });
+    }
+
+    /// The only way to change them, so that nobody can forget the listener.
+    fn change_tenants(&self, change: impl FnOnce(&mut HashMap<String, Rc<Tenant>>)) {
+        change(&mut self.tenants.borrow_mut());
+        if let Some(listener) = &self.listener {
+            listener();
+        }
     }
 
     pub fn configuration(&self) -> Option<Rc<Configuration>> {

@@ -9,10 +9,10 @@ use crate::configuration::Surface;
 use crate::context::Context;
 use crate::endpoint::{self, health, pages};
 use crate::error::{Error, Refusal, Told};
-use crate::http::{BODY_LIMIT, Method, Request, Response};
+use crate::http::{BODY_LIMIT, Method, Request, Response, Reuse};
 use crate::isolate::Isolate;
 use crate::plant::{Plant, planted};
-use crate::platform::Platform;
+use crate::platform::{Platform, UnixTime};
 use crate::router::{Endpoint, Route, route};
 use crate::tenant::Tenant;
 use crate::{tenants, ui};
@@ -32,7 +32,10 @@ pub async fn handle<P: Platform>(platform: &P, isolate: &Rc<Isolate>, mut reques
         }
     };
     finish(&context, &request, endpoint, &mut response);
-    platform.log(&log_line(&context, &request, endpoint, response.status));
+    let now = context.now();
+    let line = log_line(&context, &request, endpoint, response.status, now);
+    platform.log(&line);
+    response.reuse = reuse(&context, &request, served.tenant.as_ref(), now, &line);
     if request.method == Method::Head {
         response.body.clear();
     }
@@ -255,6 +258,27 @@ fn finish<P: Platform>(
     }
 }
 
+/// Only of a request that nothing was asked for, so that the line says so of those that it stands for; and of the copy of the
+/// tenant that the isolate has, whose change ends it.
+fn reuse<P: Platform>(
+    context: &Context<'_, P>,
+    request: &Request,
+    tenant: Option<&Rc<Tenant>>,
+    now: UnixTime,
+    log_line: &str,
+) -> Option<Reuse> {
+    let until = context.right_until.get().filter(|until| now < *until)?;
+    let tenant = tenant?;
+    let is_plain = request.method == Method::Get && request.query.is_none();
+    let is_current = context.isolate.tenant(tenant.locator()).is_some_and(|copy| Rc::ptr_eq(&copy, tenant));
+    if !is_plain || !is_current || context.spent.anything() {
+        return None;
+    }
+    let (before, after_id) = log_line.split_once(&context.request_id)?;
+    let (before_time, after_time) = before.rsplit_once(&now.0.to_string())?;
+    Some(Reuse { when: now..until, log_line: [before_time, after_time, after_id].map(str::to_owned) })
+}
+
 /// One JSON line a request. Nothing that a client or person sent is in it, except what names an endpoint.
 #[derive(Serialize)]
 struct LogLine<'a> {
@@ -278,6 +302,7 @@ fn log_line<P: Platform>(
     request: &Request,
     endpoint: Option<&Endpoint>,
     status: u16,
+    now: UnixTime,
 ) -> String {
     let (level, refusal, fault) = match &*context.trouble.borrow() {
         Some(Error::Refused(refusal)) => ("info", Some(refusal.told().reason), None),
@@ -289,7 +314,7 @@ fn log_line<P: Platform>(
     let tenant_id = context.tenant_id.borrow();
     let line = LogLine {
         level,
-        time: context.now().0,
+        time: now.0,
         request_id: &context.request_id,
         tenant: tenant_id.as_deref(),
         endpoint: endpoint.map_or("unknown", Endpoint::name),

@@ -14,6 +14,7 @@ use crate::root::Roots;
 use crate::seal::{KeyMaterial, Sealer};
 use crate::store::keys::{KeyRow, UnreadableKey};
 use crate::store::tenants::{Registration, TenantWithKeys};
+use crate::tenants::COPY_BOUND;
 
 /// A tenant as this isolate knows it: a copy that was read from SQL at `read_at`.
 pub struct Tenant {
@@ -233,6 +234,13 @@ impl Tenant {
         let document = Rc::new(make());
         self.documents.borrow_mut().insert(name, document.clone());
         document
+    }
+
+    /// Until when an answer with that body is right without anybody looking: neither is the copy too old, nor a key due that a
+    /// request has to make.
+    #[must_use]
+    pub fn right_until(&self, document: &Document) -> UnixTime {
+        document.valid_until.min(self.read_at.plus(COPY_BOUND)).min(self.keys_due_from)
     }
 
     /// Whether there is a key of this `kid`, revoked or not.

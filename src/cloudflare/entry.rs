@@ -16,11 +16,15 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{Context, Env, console_error, worker_sys};
 
-use super::{Workers, message_of, request, response};
+use super::{Workers, kept, message_of, request, response};
 use crate::Isolate;
 
 thread_local! {
-    static ISOLATE: Rc<Isolate> = Rc::default();
+    static ISOLATE: Rc<Isolate> = {
+        // Of the instance before this one, if that broke.
+        kept::forget();
+        Rc::new(Isolate::telling(kept::forget))
+    };
 }
 
 /// The `fetch` event: a `Response`, or the promise of one.
@@ -60,9 +64,10 @@ async fn answer(request: web_sys::Request, env: Env, context: Context) -> Result
     Ok(response.into())
 }
 
-async fn respond(request: &web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response, JsValue> {
+async fn respond(from: &web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response, JsValue> {
     let (platform, isolate) = (Workers::new(env, context), ISOLATE.with(Rc::clone));
-    let request = request::read(request, &platform, &isolate).await?;
+    let request = request::read(from, &platform, &isolate).await?;
     let answer = crate::handle(&platform, &isolate, request).await;
+    kept::consider(from, &answer)?;
     response::build(&answer)
 }

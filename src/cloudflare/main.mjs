@@ -7,16 +7,25 @@
 import Built from "../../build/index.js";
 
 const state = globalThis.__worker_init_state;
+const kept = Built.prototype.keptAnswers();
 
 // Those that Rust exports.
 const events = ["fetch", "scheduled"].filter((name) => name in Built.prototype);
 
-export default Object.fromEntries(events.map((name) => [name, handler(Built.prototype[name])]));
+export default Object.fromEntries(events.map((name) => [name, handler(name)]));
 
-function handler(exported) {
+function handler(name) {
+  const exported = Built.prototype[name];
+  const shortcut = name === "fetch" ? kept.answer : () => undefined;
   return (event, env, ctx) => {
-    // Making an object of the class replaces the broken instance.
-    if (state.criticalError) new Built(ctx, env);
+    if (state.criticalError) {
+      // What broke may have been about to say that they are no longer right.
+      kept.forget();
+      // Making an object of the class replaces the broken instance.
+      new Built(ctx, env);
+    }
+    const answer = shortcut(event);
+    if (answer !== undefined) return answer;
     try {
       return exported.call({ env, ctx }, event);
     } catch (error) {

@@ -15,6 +15,11 @@ extern "C" {
 }
 
 pub(super) fn build(from: &Response) -> Result<web_sys::Response, JsValue> {
+    respond(from.status, &lines(from)?, &body(from))
+}
+
+/// Names and values of the headers in turn, a line each.
+pub(super) fn lines(from: &Response) -> Result<String, JsValue> {
     let length = from.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let mut lines = String::with_capacity(length);
     for (name, value) in &from.headers {
@@ -27,7 +32,7 @@ pub(super) fn build(from: &Response) -> Result<web_sys::Response, JsValue> {
             lines.push('\n');
         }
     }
-    respond(from.status, &lines, &body(from))
+    Ok(lines)
 }
 
 fn body(from: &Response) -> JsValue {

@@ -20,6 +20,7 @@ pub async fn handle<P: Platform>(
     let now = context.now();
     let document =
         tenant.document("jwks", now, || Document { body: body(tenant, now), valid_until: valid_until(tenant, now) });
+    context.right_until.set(Some(tenant.right_until(&document)));
     Ok(Response::new(200)
         .with("content-type", "application/json")
         .with("cache-control", format!("public, max-age={JWKS_MAX_AGE}"))

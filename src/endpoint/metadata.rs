@@ -25,6 +25,7 @@ pub async fn handle<P: Platform>(
         body: body(tenant, &configuration.region, now),
         valid_until: UnixTime(i64::MAX),
     });
+    context.right_until.set(Some(tenant.right_until(&document)));
     Ok(Response::new(200)
         .with("content-type", "application/json")
         .with("cache-control", format!("public, max-age={MAX_AGE}"))
