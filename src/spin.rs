@@ -21,7 +21,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use spin_sdk::{time, variables, wasip3};
 
@@ -44,8 +44,8 @@ const MOST_TURNS: u32 = 200;
 
 thread_local! {
     static KEYS: SoftwareKeys = const { SoftwareKeys::new() };
-    /// When the last key that took long was made here.
-    static KEY_MADE_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// How many keys that take long were made here.
+    static KEYS_MADE: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The host as one request sees it.
@@ -113,7 +113,7 @@ impl Platform for Spin {
         }
         quiet_moment().await;
         let key = software::generate(alg, &mut HostRandom);
-        KEY_MADE_AT.set(Some(Instant::now()));
+        KEYS_MADE.set(KEYS_MADE.get().wrapping_add(1));
         key
     }
 
@@ -140,10 +140,15 @@ impl Platform for Spin {
 /// A second of computing follows. Until it is over nobody else in this instance goes on, so it begins when the others have had
 /// their turns since the last key, and when none of them holds the database: that would hold up every other instance too.
 async fn quiet_moment() {
+    let (mut made, mut turns) = (KEYS_MADE.get(), 0);
     for _ in 0..MOST_TURNS {
         time::sleep(TURN).await;
-        let is_rested = KEY_MADE_AT.get().is_none_or(|at| at.elapsed() >= TURN * TURNS_BETWEEN_KEYS);
-        if is_rested && !sql::is_writing() {
+        if KEYS_MADE.get() == made {
+            turns += 1;
+        } else {
+            (made, turns) = (KEYS_MADE.get(), 0);
+        }
+        if turns >= TURNS_BETWEEN_KEYS && !sql::is_writing() {
             return;
         }
     }
