@@ -22,6 +22,9 @@ const GRACE: Millis = 30_000;
 /// After so long the grace window is over by every clock.
 const SURELY_OVER: Millis = 51_000;
 
+/// A grant can be refreshed for at least so long.
+const SURELY_REFRESHABLE: Millis = 89 * 86_400_000;
+
 /// What a request is for, and by whom.
 #[derive(Clone)]
 pub enum Intent {
@@ -441,7 +444,11 @@ impl Answer<'_> {
                     grant.end(now, "reuse of a refresh token was answered");
                 }
                 let first = token.first_used.get().unwrap_or(now);
-                let honest = grant.surely_lives() && !later_used && now - first <= GRACE && by.is_settled(first);
+                let honest = grant.surely_lives()
+                    && now < grant.code.began + SURELY_REFRESHABLE
+                    && !later_used
+                    && now - first <= GRACE
+                    && by.is_settled(first);
                 if honest {
                     let sentence = format!(
                         "an honest client was signed out: {} of {} was refused, first used {}.{:03} s ago",

@@ -14,11 +14,12 @@ use crate::call;
 use crate::executor::{Millis, all};
 use crate::history::Thing;
 use crate::kv::Kv;
-use crate::model::{Client, Tenant, User};
+use crate::model::{Access, Client, Refresh, SETTLED, Tenant, Tokens, User};
 use crate::operator::{Change, Operator};
 use crate::oracle::Intent;
-use crate::party::Party;
+use crate::party::{self, Party};
 use crate::people::{Confused, Device, Thief};
+use crate::sql::Sql;
 use crate::world::{Weather, World};
 
 const SECOND: Millis = 1000;
@@ -31,7 +32,9 @@ pub async fn live(world: World) {
     for phase in 0..phases {
         if phase > 0 {
             world.sleep(between_phases(&world)).await;
-            if world.chance.in_thousand(500) {
+            if world.chance.in_thousand(250) {
+                lose_and_restore(&world, &operator).await;
+            } else if world.chance.in_thousand(500) {
                 (0..world.regions.len()).for_each(|region| world.end_isolates(region));
             }
         }
@@ -41,6 +44,54 @@ pub async fn live(world: World) {
         }
         busy(&world, &operator, world.chance.between(90, 480) * SECOND).await;
         check_keys(&world);
+    }
+}
+
+/// The deployment is lost and comes back from a backup: what was given before it goes on, and what was ended stays so. Nothing
+/// happens between the backup and the loss, so nothing but time is missing afterwards.
+async fn lose_and_restore(world: &World, operator: &Operator) {
+    *world.weather.borrow_mut() = Weather::default();
+    world.sleep(SETTLED).await;
+    let home = &operator.home;
+    let Some(token) = operator.token(0).await else { return };
+    let asked = call::bearer(call::get(&format!("{}/backup", operator.api())), &token);
+    let Some(backup) = world.send(0, Intent::Plain, asked).await.filter(|reply| reply.response.status == 200) else {
+        return;
+    };
+    world.sleep(world.chance.between(0, 3600) * SECOND).await;
+    (0..world.regions.len()).for_each(|region| world.end_isolates(region));
+    world.sql.replace(Sql::new(world.regions.len()));
+    world.kv.replace(Kv::new(world.regions.len()));
+    world.note("", (1..=2).map(Thing::Tenant).collect(), "everything is lost, and restored from a backup");
+    let mut random = [0; 16];
+    world.chance.fill(&mut random);
+    let ticket = setup::mint_restore_ticket(&world.root_secret.borrow(), &home.issuer, world.unix(), random);
+    let ticket = ticket.unwrap_or_else(|error| panic!("no ticket: {error}"));
+    let mut request = call::bearer(call::to(Method::Post, &format!("{}/setup/restore", home.issuer)), &ticket);
+    request.body = backup.response.body;
+    calm(world, Intent::Plain, request).await;
+    use_what_lives(world).await;
+}
+
+/// Whatever nobody has ended is used, in some region each: the oracle knows that it has to work.
+async fn use_what_lives(world: &World) {
+    let region = || world.any_region();
+    let access: Vec<Rc<Access>> = {
+        let known = world.known.access.borrow();
+        known.iter().rev().filter(|token| token.expires_at > world.unix() + 60).take(4).cloned().collect()
+    };
+    for token in access {
+        Party::new(world, &token.client, region()).verify(&token.text).await;
+        let tokens = Tokens { access: token, id_token: None, refresh: None };
+        party::userinfo(world, region(), &tokens).await;
+    }
+    let refresh: Vec<Rc<Refresh>> = {
+        let known = world.known.refresh.borrow();
+        let is_last = |token: &&Rc<Refresh>| token.first_used.get().is_none() && token.grant.surely_lives();
+        known.iter().rev().filter(is_last).take(4).cloned().collect()
+    };
+    for token in refresh {
+        Party::new(world, token.grant.code.client(), region()).refresh(&token).await;
     }
 }
 
