@@ -4,15 +4,17 @@
 
 // Beyond it, what is kept starts over.
 const LIMIT = 200;
-// By URL, which has the Host header and the path as they were sent.
+// By URL. That has the Host header only as a request came from outside; from another Worker, by a service binding, it has what
+// that one wrote, and the core finds the tenant by the header.
 const kept = new Map();
 
-export function keep({ url }, from, until, lines, body, beforeTime, beforeId, afterId) {
+export function keep(request, from, until, lines, body, beforeTime, beforeId, afterId) {
   const headers = new Headers();
   const parts = lines.split("\n");
   for (let at = 0; at + 1 < parts.length; at += 2) headers.append(parts[at], parts[at + 1]);
   if (kept.size >= LIMIT) kept.clear();
-  kept.set(url, { from, until, init: { headers }, body, beforeTime, beforeId, afterId });
+  const host = request.headers.get("host");
+  kept.set(request.url, { host, from, until, init: { headers }, body, beforeTime, beforeId, afterId });
 }
 
 export function forget() {
@@ -28,6 +30,7 @@ export function door() {
 function answer(request) {
   const found = kept.get(request.url);
   if (found === undefined || request.method !== "GET") return undefined;
+  if (request.headers.get("host") !== found.host) return undefined;
   const now = Math.floor(Date.now() / 1000);
   if (now < found.from || now >= found.until) return undefined;
   const id = requestId();
