@@ -130,11 +130,8 @@ mod tests {
     use super::*;
 
     fn write(sql: &mut Sql, id: &str, now: Millis, lag: Millis) -> String {
-        let batch: Rc<[Statement]> = Rc::new([Statement::new(
-            "INSERT INTO tenants (id, issuer, locator, name, registration, wrapped_master, root_id, regions, version, created_at) \
-             VALUES (?1, ?1, ?1, ?1, 'open', '', '', '[]', 1, 0)",
-            vec![id.into()],
-        )]);
+        let batch: Rc<[Statement]> =
+            Rc::new([Statement::new("INSERT INTO used_tickets (id, used_at) VALUES (?1, 0)", vec![id.into()])]);
         sql.run(&batch, now, || lag).unwrap().bookmark.unwrap()
     }
 
@@ -146,7 +143,7 @@ mod tests {
     }
 
     fn seen(sql: &mut Sql, region: usize, bookmark: Option<&str>, now: Millis) -> Option<i64> {
-        let batch = [Statement::new("SELECT count(*) AS tenants FROM tenants", vec![])];
+        let batch = [Statement::new("SELECT count(*) AS tickets FROM used_tickets", vec![])];
         sql.read_replica(region, &batch, bookmark, now).unwrap().as_ref().map(count)
     }
 
