@@ -108,7 +108,8 @@ impl Refused {
     pub fn text(&self) -> String {
         match self {
             Self::TooMuch => format!(
-                "There is more than a bundle may hold ({} MiB of rows); use the host's own export (docs/operations/backup.md).",
+                "There is more than a bundle may hold ({} MiB of rows); leave the audit out (audit=0, --without-audit), or use the \
+                 host's own export (docs/operations/backup.md).",
                 LARGEST / 1024 / 1024
             ),
             Self::TooLarge => "The body is larger than any bundle.".to_owned(),

@@ -31,6 +31,10 @@ const IF_CLIENT_UNCHANGED: &str = insert_when!("clients WHERE tenant_id = ?1 AND
 const IF_SESSION: &str = insert_when!("sessions WHERE tenant_id = ?1 AND id = ?11");
 const IF_KEY: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11");
 const IF_KEY_NOT_REVOKED: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11 AND revoked_at IS NULL");
+const IF_KEY_AND_HEIR: &str = insert_when!(
+    "signing_keys AS k WHERE k.tenant_id = ?1 AND k.kid = ?11 AND k.revoked_at IS NULL AND EXISTS \
+     (SELECT 1 FROM signing_keys AS h WHERE h.tenant_id = ?1 AND h.kid = ?12 AND h.revoked_at IS NULL)"
+);
 const IF_RESTORING: &str =
     insert_when!("tenants WHERE id = ?1 AND EXISTS (SELECT 1 FROM used_tickets WHERE used_tickets.id = ?11)");
 const RECORDED: &str = "SELECT id FROM audit_events WHERE tenant_id = ?1 AND id = ?2";
@@ -45,6 +49,7 @@ pub const STATEMENTS: &[&str] = &[
     IF_SESSION,
     IF_KEY,
     IF_KEY_NOT_REVOKED,
+    IF_KEY_AND_HEIR,
     IF_RESTORING,
     RECORDED,
 ];
@@ -145,6 +150,8 @@ pub enum Condition<'a> {
     Key { kid: &'a str },
     /// The signing key is there and not revoked.
     KeyNotRevoked { kid: &'a str },
+    /// So are the signing key and the one that is to take over from it.
+    KeyAndHeir { kid: &'a str, heir: &'a str },
     /// The tenant is there, and the restore of this marker is under way.
     Restoring { marker: &'a str },
 }
@@ -185,6 +192,10 @@ pub fn insert_if(tenant_id: &str, row: AuditRow<'_>, condition: Condition<'_>) -
         Condition::KeyNotRevoked { kid } => {
             parameters.push(kid.into());
             IF_KEY_NOT_REVOKED
+        }
+        Condition::KeyAndHeir { kid, heir } => {
+            parameters.extend([kid.into(), heir.into()]);
+            IF_KEY_AND_HEIR
         }
         Condition::Restoring { marker } => {
             parameters.push(marker.into());

@@ -41,6 +41,9 @@ macro_rules! table {
     };
 }
 
+/// The table that a backup may leave out.
+pub const AUDIT: &str = "audit_events";
+
 pub const TABLES: &[Table] = &[
     table!("tenants", "id"; "id", 1 "issuer", 2 "locator", 3 "name", 4 "registration", 5 "wrapped_master", 6 "version",
         7 "created_at", 8 "disabled_at", 9 "regions", 10 "wrapped_pepper"),

@@ -386,3 +386,16 @@ fn what_happened_after_the_backup_has_not_happened_and_ends_nothing() {
     scene.client.refresh(&elsewhere, scene.tokens.refresh_token()).expect(200);
     assert_eq!(events(&elsewhere, "refresh_token.reused"), 0);
 }
+
+#[test]
+fn the_audit_can_be_left_out_and_the_rest_is_restored() {
+    let scene = Scene::new();
+    let asked = |query: &str| scene.deployment.send(scene.deployment.admin(Method::Get, &format!("/backup{query}")));
+    assert_eq!(asked("?audit=perhaps").error(), (400, "invalid_request"));
+    let (all, without) = (asked("?audit=1").response.body, asked("?audit=0").response.body);
+    assert!(without.len() < all.len());
+    let elsewhere = scene.elsewhere();
+    elsewhere.send(restoring(&elsewhere, &without)).expect(200);
+    assert_eq!(elsewhere.count("audit_events WHERE event <> 'deployment.restored' AND ?1 = ?1"), 0);
+    scene.client.refresh(&elsewhere, scene.tokens.refresh_token()).expect(200);
+}

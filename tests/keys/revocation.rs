@@ -157,3 +157,25 @@ fn the_keys_of_one_tenant_are_not_those_of_another() {
     let call = other.manage(Method::Post, &format!("/keys/{kid}/revoke")).json(&json!({}));
     assert_eq!(other.send(call).expect(200)["kid"], kid);
 }
+
+#[test]
+fn an_heir_that_is_revoked_meanwhile_is_not_relied_on() {
+    for seed in 0..12 {
+        let deployment = Deployment::new();
+        let (active, standby) = (kid(&deployment, "ES256", "active"), kid(&deployment, "ES256", "standby"));
+        let isolates = [deployment.other_isolate(), deployment.other_isolate()];
+        let calls = isolates.iter().zip([&active, &standby]).map(|(isolate, kid)| {
+            isolate.handle(isolate.admin(Method::Post, &format!("/keys/{kid}/revoke")).json(&json!({})))
+        });
+        let statuses: Vec<u16> = interleave(calls, seed).iter().map(|response| response.status).collect();
+        block_on(deployment.world.run_deferred());
+        // Whoever came second may have asked with a token of the key that was gone.
+        assert!(statuses.iter().all(|status| [200, 401].contains(status)), "seed {seed}: {statuses:?}");
+        deployment.world.advance(COPY_BOUND);
+        let fresh = token(&deployment);
+        assert!(signed_by(&fresh) != active && verifies(&fresh, &jwks(&deployment)), "seed {seed}");
+        if statuses == [200, 200] {
+            assert_ne!(signed_by(&fresh), standby, "seed {seed}");
+        }
+    }
+}

@@ -21,7 +21,8 @@ pub fn backup(options: BackupOptions) -> Result<()> {
         bail!("{} exists; a backup is never written over anything", options.out.display());
     }
     let operator = Operator::sign_in(options.access)?;
-    let answer = operator.client().download("/admin/api/backup", operator.token(), LARGEST_BUNDLE as u64)?;
+    let path = if options.audit { "/admin/api/backup" } else { "/admin/api/backup?audit=0" };
+    let answer = operator.client().download(path, operator.token(), LARGEST_BUNDLE as u64)?;
     let bundle = answer.map_err(|refusal| anyhow!("there is no backup: {}", said(refusal.status, &refusal.body)))?;
     let header = header(&bundle).context("what the deployment answered is not a backup")?;
     write_new(&options.out, &bundle)?;

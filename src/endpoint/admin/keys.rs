@@ -72,30 +72,31 @@ pub async fn revoke<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, kid: &str)
         let detail = json!({"kid": kid, "operator_tenant": desk.home.id()}).to_string();
         let change = desk.change(tenant_id, Event::KeyRevoked, &[]).with_detail(detail);
         let decision = change.decision();
-        let mut batch =
-            vec![change.decide(Condition::KeyNotRevoked { kid }), keys::revoke(tenant_id, kid, now, decision)];
-        if schedule::state(&tenant.data().keys, row, now) == State::Active {
-            let others: Vec<KeyRow> = tenant.keys().iter().filter(|key| key.kid != kid).cloned().collect();
-            match schedule::heir(&others, row.alg, &row.region, now) {
-                Some(heir) => {
-                    batch.push(keys::promote(tenant_id, &heir.kid, schedule::at_once(now), decision)); // 2
-                }
-                // A region without a key of its own signs with the common one, which relying parties know.
-                None if !row.region.is_empty() => {}
-                None => {
-                    let need = Need {
-                        alg: row.alg,
-                        region: row.region.clone(),
-                        ordinal: schedule::next_ordinal(&tenant.taken(), row.alg, &row.region),
-                        activates_at: schedule::at_once(now),
-                    };
-                    let key = mint::key(desk.context, tenant_id, tenant.master(), &need).await?;
-                    batch.push(keys::insert_if(tenant_id, &tenant.data().tenant.wrapped_master, &key, decision));
-                }
+        let is_active = schedule::state(&tenant.data().keys, row, now) == State::Active;
+        let others: Vec<KeyRow> = tenant.keys().iter().filter(|key| key.kid != kid).cloned().collect();
+        let heir = schedule::heir(&others, row.alg, &row.region, now).filter(|_| is_active);
+        let condition = match heir {
+            Some(heir) => Condition::KeyAndHeir { kid, heir: &heir.kid },
+            None => Condition::KeyNotRevoked { kid },
+        };
+        let mut batch = vec![change.decide(condition), keys::revoke(tenant_id, kid, now, decision)];
+        match heir {
+            Some(heir) => batch.push(keys::promote(tenant_id, &heir.kid, schedule::at_once(now), decision)), // 2
+            // A region without a key of its own signs with the common one, which relying parties know.
+            None if is_active && row.region.is_empty() => {
+                let need = Need {
+                    alg: row.alg,
+                    region: row.region.clone(),
+                    ordinal: schedule::next_ordinal(&tenant.taken(), row.alg, &row.region),
+                    activates_at: schedule::at_once(now),
+                };
+                let key = mint::key(desk.context, tenant_id, tenant.master(), &need).await?;
+                batch.push(keys::insert_if(tenant_id, &tenant.data().tenant.wrapped_master, &key, decision));
             }
+            None => {}
         }
         if !change.make(desk.context, batch).await? {
-            continue; // 3: somebody else revoked it.
+            continue; // 3: somebody else revoked it, or what was to take over.
         }
         let tenant = read(desk, tenant_id).await?; // 4
         maintenance::defer(desk.context, tenant_id, tenant.locator(), Occasion::Change); // 5

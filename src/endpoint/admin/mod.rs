@@ -65,7 +65,7 @@ pub async fn handle<P: Platform>(
         (Resource::Keys { tenant }, Method::Get | Method::Head) => keys::list(&desk, desk.id(tenant)).await,
         (Resource::KeysRotate { tenant }, Method::Post) => keys::rotate(&desk, desk.id(tenant), request).await,
         (Resource::KeyRevoke { tenant, kid }, Method::Post) => keys::revoke(&desk, desk.id(tenant), kid).await,
-        (Resource::Backup, Method::Get) => backup::read(&desk).await,
+        (Resource::Backup, Method::Get) => backup::read(&desk, request).await,
         (Resource::RootSecret, Method::Get | Method::Head) => root_secret::read(&desk).await,
         (Resource::RootSecretRewrap, Method::Post) => root_secret::rewrap(&desk, request).await,
         (Resource::ReplaceMasters, Method::Post) => root_secret::replace_masters(&desk, request).await,

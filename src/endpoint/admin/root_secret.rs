@@ -12,6 +12,7 @@ use crate::error::{Error, Refusal};
 use crate::http::{Request, Response};
 use crate::keys::schedule::Taken;
 use crate::keys::{mint, wrap};
+use crate::maintenance::{self, Occasion};
 use crate::platform::{Freshness, Platform};
 use crate::root::Roots;
 use crate::seal::KeyMaterial;
@@ -82,7 +83,10 @@ pub async fn replace_masters<P: Platform>(desk: &Desk<'_, P>, request: &Request)
     let roots = roots(desk.context).await?;
     check_root(request, &roots)?;
     let (mut replaced, mut unknown) = (0, 0);
-    for tenant in all_tenants(desk).await? {
+    let mut tenants = all_tenants(desk).await?;
+    // The operator's own comes last: with its keys goes the token that this can be asked with.
+    tenants.sort_by_key(|tenant| tenant.id == desk.home.id());
+    for tenant in tenants {
         if wrap::root_of_master(&roots, &tenant.id, &tenant.wrapped_master).is_none() {
             unknown += 1;
             continue;
@@ -122,6 +126,8 @@ async fn replace_one<P: Platform>(desk: &Desk<'_, P>, roots: &Roots, mut tenant:
         batch.extend(new_keys.iter().map(|key| keys::insert_if(&tenant.id, &wrapped_master, key, decision)));
         if change.make(context, batch).await? {
             super::tenants::refresh_copies(desk, &tenant).await; // 4
+            // The standbys that take long to make, and whatever somebody else's key took the place of.
+            maintenance::defer(context, &tenant.id, &tenant.locator, Occasion::Change);
             return Ok(()); // 3
         }
         tenant = desk.tenant(&tenant.id).await?;

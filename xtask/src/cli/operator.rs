@@ -18,9 +18,11 @@ or in a JSON file with client_id and client_secret (--credentials FILE). With --
 ";
 
 const BACKUP_HELP: &str = "\
-cargo xtask backup --issuer URL --out FILE
+cargo xtask backup --issuer URL --out FILE [--without-audit]
 
 Writes everything that the deployment has in SQL, keys included, to a new file, sealed under its root secret.
+
+  --without-audit      leave the audit out, which grows with every sign-in
 ";
 
 const RESTORE_HELP: &str = "\
@@ -58,6 +60,7 @@ pub struct Access {
 pub struct BackupOptions {
     pub access: Access,
     pub out: PathBuf,
+    pub audit: bool,
 }
 
 pub struct RestoreOptions {
@@ -80,6 +83,7 @@ struct Typed {
     credentials: Option<PathBuf>,
     state: Option<PathBuf>,
     out: Option<PathBuf>,
+    without_audit: bool,
     new: Option<String>,
     values: Vec<PathBuf>,
     help: bool,
@@ -99,6 +103,7 @@ impl Typed {
                     typed.credentials = Some(PathBuf::from(parser.value()?))
                 }
                 Long("out") if flags.contains(&"out") => typed.out = Some(PathBuf::from(parser.value()?)),
+                Long("without-audit") if flags.contains(&"without-audit") => typed.without_audit = true,
                 Long("new") if flags.contains(&"new") => typed.new = Some(parser.value()?.string()?),
                 Value(value) if flags.contains(&"FILE") && typed.values.is_empty() => typed.values.push(value.into()),
                 other => return Err(other.unexpected().into()),
@@ -116,13 +121,13 @@ impl Typed {
 }
 
 pub fn backup(parser: lexopt::Parser) -> Result<Command> {
-    let mut typed = Typed::read(parser, &["credentials", "out"])?;
+    let mut typed = Typed::read(parser, &["credentials", "out", "without-audit"])?;
     if typed.help {
         return Ok(Command::Help(format!("{BACKUP_HELP}\n{ACCESS_HELP}")));
     }
     let access = typed.access("backup")?;
     let out = typed.out.context("say where to write it: --out FILE")?;
-    Ok(Command::Backup(BackupOptions { access, out }))
+    Ok(Command::Backup(BackupOptions { access, out, audit: !typed.without_audit }))
 }
 
 pub fn restore(parser: lexopt::Parser) -> Result<Command> {
