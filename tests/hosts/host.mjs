@@ -8,7 +8,7 @@
 // State lies on tmpfs where there is one: on disk, D1 falls to a tenth of its speed.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,9 +39,11 @@ process.on("exit", () => {
  * @param {boolean} [options.demo] set up by itself (default true); `demo` is then the parsed demo.json
  * @param {string} [options.issuer] the issuer's URL when it is not http://localhost:PORT
  * @param {number} [options.instances] instances on one state
+ * @param {string[]} [options.regions] instead: one instance in each of these regions
+ * @param {number} [options.clockSpeed] how many times as fast as this machine's the host's clock runs (default 1)
  * @param {string[]} [options.args] further arguments of `xtask dev`
  */
-export async function startHost({ host, state, port, demo = true, issuer, instances = 1, args = [] }) {
+export async function startHost({ host, state, port, demo = true, issuer, regions = [], instances = regions.length || 1, clockSpeed = 1, args = [] }) {
   const ownState = state === undefined;
   state ??= mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "vedette-test-"));
   if (ownState) ownStates.add(state);
@@ -49,7 +51,9 @@ export async function startHost({ host, state, port, demo = true, issuer, instan
   const command = ["dev", "--no-build", "--host", host, "--port", String(port), "--state", state];
   if (demo) command.push("--demo");
   if (issuer) command.push("--issuer", issuer);
-  if (instances > 1) command.push("--instances", String(instances));
+  if (regions.length > 0) command.push("--regions", regions.join());
+  else if (instances > 1) command.push("--instances", String(instances));
+  if (clockSpeed > 1) command.push("--clock-speed", String(clockSpeed));
   command.push(...args);
 
   const op = {
@@ -60,9 +64,21 @@ export async function startHost({ host, state, port, demo = true, issuer, instan
     bases: [],
     issuer: "",
     demo: undefined,
+    /** The demo's operator client. */
+    get operator() {
+      const notes = JSON.parse(readFileSync(join(state, host, "demo-state.json"), "utf8"));
+      return { client_id: notes.operator_id, client_secret: notes.operator_secret };
+    },
+    regions,
+    clockSpeed,
+    /** Seconds since 1970 by the host's clock. */
+    now: () => (clockStart + (Date.now() - clockStart) * clockSpeed) / 1000,
     rpBase: `http://localhost:${port + 1}`,
     /** The time-limited link that a first run without demo prints. */
     setupLink: undefined,
+    /** What has the Worker's cron event happen; Spin has none. */
+    scheduledUrl: undefined,
+    maintenanceSecret: () => readFileSync(join(state, "maintenance-secret"), "utf8"),
     /** Everything that was printed on standard output since the last start. */
     logs: () => run.stdout,
     /** The issuer's own log: the lines that are JSON. */
@@ -74,6 +90,14 @@ export async function startHost({ host, state, port, demo = true, issuer, instan
     },
     /** As a crash: nothing is told to stop, everything is gone. The state stays. */
     kill: () => end("SIGKILL"),
+    /** One process of several dies as in a crash; what runs them starts it again. Spin only: Workers share one process. */
+    killInstance: (index) => process.kill(listener(port + 2 * index), "SIGKILL"),
+    /** As a crash, with something done to the state before it is started again. */
+    crash: async (meanwhile = () => {}) => {
+      await end("SIGKILL");
+      await meanwhile();
+      await start();
+    },
     /** Ends the host and starts it again on the same state and ports. */
     restart: async ({ crash = false } = {}) => {
       await end(crash ? "SIGKILL" : "SIGTERM");
@@ -81,6 +105,7 @@ export async function startHost({ host, state, port, demo = true, issuer, instan
     },
   };
   let run = { stdout: "", stderr: "" };
+  let clockStart = 0;
 
   async function start() {
     const child = spawn(xtask, command, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
@@ -108,6 +133,8 @@ export async function startHost({ host, state, port, demo = true, issuer, instan
     op.bases = Array.from({ length: instances }, (_, index) => `http://127.0.0.1:${port + 2 * index}${path}`);
     op.base = op.bases[0];
     op.setupLink = run.stdout.match(/^\s*(\S+\/setup\?ticket=\S+)$/m)?.[1];
+    op.scheduledUrl = run.stdout.match(/^scheduled event\s+(\S+)$/m)?.[1];
+    if (clockSpeed > 1) clockStart = Number(readFileSync(join(state, host, "clock"), "utf8"));
     if (demo) op.demo = JSON.parse(readFileSync(join(state, "demo.json"), "utf8"));
   }
 
@@ -129,6 +156,23 @@ export async function startHost({ host, state, port, demo = true, issuer, instan
 
   await start();
   return op;
+}
+
+/** The Spin process that was told to listen on this port. */
+function listener(port) {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    const [program, ...args] = commandLine(pid);
+    if (/(^|\/)spin(-host)?$/.test(program) && args.includes(`127.0.0.1:${port}`)) return Number(pid);
+  }
+  throw new Error(`no Spin process listens on port ${port}`);
+}
+
+function commandLine(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [""]; // It ended meanwhile.
+  }
 }
 
 /** The first of `count` neighbouring ports that nobody listens on. */

@@ -1,9 +1,17 @@
 // A relying party written out by hand, so that it can do wrong what libraries do right.
 
 import assert from "node:assert/strict";
-import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
+import { constants, createHash, createPublicKey, randomBytes, verify } from "node:crypto";
 
 export const EVERY_SCOPE = "openid profile email address phone offline_access";
+
+// RFC 7518 §3.3 to §3.5 and RFC 8037 §3.1, in Node's words.
+const VERIFICATION = {
+  RS256: { digest: "sha256" },
+  PS256: { digest: "sha256", padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 },
+  ES256: { digest: "sha256", dsaEncoding: "ieee-p1363" },
+  EdDSA: { digest: null },
+};
 
 /** An authorization request on its way. */
 class Request {
@@ -175,8 +183,10 @@ export function verified(jwt, { keys }) {
   const jwk = keys.find((key) => key.kid === kid);
   assert.ok(jwk, `no key ${kid}`);
   assert.equal(jwk.alg, alg);
-  const key = { key: createPublicKey({ key: jwk, format: "jwk" }), dsaEncoding: "ieee-p1363" };
-  assert.ok(verify("sha256", Buffer.from(`${header}.${claims}`), key, Buffer.from(signature, "base64url")), "signature");
+  assert.ok(alg in VERIFICATION, `algorithm ${alg}`);
+  const { digest, ...parameters } = VERIFICATION[alg];
+  const key = { key: createPublicKey({ key: jwk, format: "jwk" }), ...parameters };
+  assert.ok(verify(digest, Buffer.from(`${header}.${claims}`), key, Buffer.from(signature, "base64url")), "signature");
   return JSON.parse(Buffer.from(claims, "base64url"));
 }
 

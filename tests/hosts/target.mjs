@@ -9,6 +9,8 @@ import { RelyingParty } from "./relying_party.mjs";
 export class Target {
   /** Whatever must never be seen in a log or lie in a database in clear. */
   secrets = new Set();
+  /** What every request has besides its own headers. */
+  headers = {};
   #operator;
   #token;
   #tenantId;
@@ -43,7 +45,7 @@ export class Target {
   }
 
   browser(headers) {
-    return new Browser(this.secrets, headers);
+    return new Browser(this.secrets, { ...this.headers, ...headers });
   }
 
   /** The demo's confidential client, or another one. */
@@ -58,7 +60,7 @@ export class Target {
 
   /** Any request; the body is parsed where it is JSON. */
   async call(method, path, { base = this.base, headers, body } = {}) {
-    const response = await fetch(`${base}${path}`, { method, headers, body, redirect: "manual" });
+    const response = await fetch(`${base}${path}`, { method, headers: { ...this.headers, ...headers }, body, redirect: "manual" });
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.startsWith("application/json") && text !== "";
     return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
@@ -109,6 +111,11 @@ export class Target {
     const answer = await this.manage(method, path, value, options);
     assert.equal(answer.status, status, `${method} ${path}: ${answer.text}`);
     return answer.body;
+  }
+
+  /** For when the key that signed the operator's token was revoked. */
+  forgetOperatorToken() {
+    this.#token = undefined;
   }
 
   async operatorToken() {

@@ -1,4 +1,4 @@
-// What must happen at most once, under 50 requests at the same time, on one instance and across two.
+// What must happen at most once, under 50 requests at the same time, on one instance and across several.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -6,12 +6,12 @@ import { assertError } from "../relying_party.mjs";
 
 const MANY = 50;
 
-export function atMostOnce(target) {
-  const [first, second] = target.bases;
-  for (const [where, bases] of [
-    ["one instance", [first]],
-    ["two instances", [first, second]],
-  ]) {
+const WORDS = ["no", "one", "two", "three"];
+
+/** @param {string[][]} among instances that share the requests: on one and on all, unless told otherwise */
+export function atMostOnce(target, among = [target.bases.slice(0, 1), target.bases]) {
+  for (const bases of among) {
+    const where = `${WORDS[bases.length]} instance${bases.length > 1 ? "s" : ""}`;
     describe(`at most once, on ${where}`, () => {
       const rp = target.relyingParty();
       const browser = target.browser();

@@ -1,7 +1,7 @@
 // One person, one client, everything in between: OpenID Connect Core §3.1 from the first page to signing out.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { describe, test } from "node:test";
 import { answer, assertError, EVERY_SCOPE, headerOf, verified } from "../relying_party.mjs";
 
@@ -237,6 +237,49 @@ export function flow(target) {
       assert.equal((await rp.refresh(tokens.refresh_token)).status, 200);
     });
 
+    for (const [alg, userinfoAlg, algorithm] of [
+      ["PS256", "EdDSA", { name: "RSA-PSS", hash: "SHA-256", saltLength: 32 }],
+      ["EdDSA", "PS256", { name: "Ed25519" }],
+      ["ES256", "RS256", { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }],
+    ]) {
+      test(`a client that registers for ${alg} gets ID tokens, and UserInfo in ${userinfoAlg}, that others can verify`, async () => {
+        const redirect_uri = "https://rp.example/callback";
+        const registered = await target.json("POST", "/register", {
+          redirect_uris: [redirect_uri],
+          grant_types: ["authorization_code", "refresh_token"],
+          id_token_signed_response_alg: alg,
+          userinfo_signed_response_alg: userinfoAlg,
+        });
+        assert.equal(registered.status, 201, registered.text);
+        const { id_token_signed_response_alg, userinfo_signed_response_alg } = registered.body;
+        assert.deepEqual([id_token_signed_response_alg, userinfo_signed_response_alg], [alg, userinfoAlg]);
+        const discovery = (await target.call("GET", "/.well-known/openid-configuration")).body;
+        assert.ok(discovery.id_token_signing_alg_values_supported.includes(alg));
+        assert.ok(discovery.userinfo_signing_alg_values_supported.includes(userinfoAlg));
+
+        const rp = target.relyingParty({ ...registered.body, redirect_uri });
+        const tokens = await rp.tokens(browser, target.alice);
+        const refreshed = (await rp.refresh(tokens.refresh_token)).body;
+        const { keys } = await target.jwks();
+        for (const { id_token } of [tokens, refreshed]) {
+          const { kid, ...header } = headerOf(id_token);
+          assert.equal(header.alg, alg);
+          const jwk = keys.find((key) => key.kid === kid);
+          assert.deepEqual([jwk.alg, jwk.use], [alg, "sig"]);
+          assert.ok(await verifiedByWebCrypto(id_token, jwk, algorithm), "WebCrypto verifies it");
+          assert.ok(!(await verifiedByWebCrypto(tampered(id_token), jwk, algorithm)), "and not what was changed");
+        }
+        assert.equal(headerOf(tokens.access_token).alg, "ES256", "access tokens are signed as ever");
+
+        const userinfo = await rp.userinfo(tokens.access_token);
+        assert.deepEqual([userinfo.status, userinfo.headers.get("content-type")], [200, "application/jwt"]);
+        assert.equal(headerOf(userinfo.text).alg, userinfoAlg);
+        const { iss, aud, sub, email } = verified(userinfo.text, { keys });
+        const subject = verified(tokens.id_token, { keys }).sub;
+        assert.deepEqual({ iss, aud, sub, email }, { iss: target.issuer, aud: rp.client.client_id, sub: subject, email: "alice@example.com" });
+      });
+    }
+
     test("a confidential client may authenticate in the body, and not in two ways at once", async () => {
       const { client_id, client_secret } = target.op.demo;
       const fields = { grant_type: "client_credentials", client_id, client_secret };
@@ -314,4 +357,16 @@ export function flow(target) {
       return `${target.base}/end_session?${new URLSearchParams(parameters)}`;
     }
   });
+}
+
+async function verifiedByWebCrypto(jwt, jwk, algorithm) {
+  const [header, claims, signature] = jwt.split(".");
+  const key = await webcrypto.subtle.importKey("jwk", jwk, algorithm, false, ["verify"]);
+  return webcrypto.subtle.verify(algorithm, key, Buffer.from(signature, "base64url"), Buffer.from(`${header}.${claims}`));
+}
+
+function tampered(jwt) {
+  const [header, claims, signature] = jwt.split(".");
+  const other = { ...JSON.parse(Buffer.from(claims, "base64url")), sub: "somebody else" };
+  return [header, Buffer.from(JSON.stringify(other)).toString("base64url"), signature].join(".");
 }

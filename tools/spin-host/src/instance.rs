@@ -23,7 +23,7 @@ const CONCURRENT_REQUESTS: usize = 16;
 /// How long an instance without requests is kept.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a request, or work after its response, may take. Spin has no such limit; tests are better off with one.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a guest may compute before it gives its thread back: one tick of Spin's engine.
 const EPOCH: Duration = Duration::from_millis(10);
 
