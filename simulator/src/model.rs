@@ -84,7 +84,7 @@ pub struct Client {
     pub secret: RefCell<Option<String>>,
     /// Secrets that were replaced, and when that was answered.
     pub old_secrets: RefCell<Vec<(String, Millis)>>,
-    /// When rotations of the secret began that were not answered, and secrets that one of them may have made the current one.
+    /// When the last rotations of the secret began, and secrets that one of them may have made the current one.
     pub rotations: RefCell<Vec<Millis>>,
     pub perhaps_current: RefCell<Vec<String>>,
     pub redirect_uri: String,

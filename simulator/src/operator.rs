@@ -193,11 +193,10 @@ impl Change {
             Self::RotateSecret(client) => {
                 let secret = text("client_secret");
                 world.secrets.borrow_mut().add("a client secret", &secret);
-                // Of two rotations at the same time nobody knows which one came last.
+                // Of two rotations at about the same time nobody knows which one came last.
                 let mut rotations = client.rotations.borrow_mut();
                 rotations.retain(|other| *other + SETTLED > began);
                 let is_alone = rotations.len() == 1;
-                rotations.retain(|other| *other != began);
                 let mut perhaps = client.perhaps_current.borrow_mut();
                 perhaps.extend(client.secret.replace(Some(secret)));
                 if is_alone {

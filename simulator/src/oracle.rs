@@ -338,7 +338,8 @@ impl Answer<'_> {
             let sentence = format!("user {} signed in with a password that was replaced before", user.number);
             self.violate(4, [Thing::User(user.number), session.thing()], sentence);
         }
-        if let Some(old) = old {
+        // Under other masters the old cookie said nothing.
+        if let Some(old) = old.filter(|_| !self.masters_may_differ()) {
             let words = if Rc::ptr_eq(&old.user, user) {
                 old.moved_to.borrow_mut().get_or_insert_with(|| Rc::clone(&session));
                 "takes over what was granted in"
@@ -353,12 +354,18 @@ impl Answer<'_> {
         Gained { code, session: Some(session), tokens: None }
     }
 
+    /// Whether isolates may have different masters of a tenant, as they may until their copies have run out.
+    fn masters_may_differ(&self) -> bool {
+        let asked = self.world.known.masters_asked.get();
+        asked.is_some_and(|at| self.began < at + crate::model::SETTLED)
+    }
+
     fn to_sign_out(&self, session: &Rc<Session>) -> Gained {
         let cleared =
             self.response.headers.iter().any(|(name, value)| {
                 *name == "set-cookie" && value.contains("-session-") && value.contains("Max-Age=0")
             });
-        if cleared && self.response.status < 400 {
+        if cleared && self.response.status < 400 && !self.masters_may_differ() {
             session.ending.answer(self.world.now());
             self.host.note(vec![session.thing()], &format!("sign-out of {} is answered", session.thing()));
         }
@@ -372,8 +379,7 @@ impl Answer<'_> {
             self.host.note(vec![code.thing()], &format!("{} is refused: {}", code.thing(), self.refusal()));
             if is_its_own && verifier_is_right && self.is_error("invalid_grant") {
                 // Under new masters a code of the old ones is no code at all.
-                let masters_asked = self.world.known.masters_asked.get();
-                if masters_asked.is_none_or(|at| at + crate::model::SETTLED < code.began) {
+                if !self.masters_may_differ() {
                     code.refusals.borrow_mut().push((self.began, now));
                 }
                 let honest = code.tries.get() == 1
