@@ -20,9 +20,17 @@ extern "C" {
     fn describe(request: &web_sys::Request, names: &Array) -> String;
 }
 
+/// Taken from the URL. Of a request from outside the URL has it as it was sent; of another Worker's, by a service binding, the
+/// URL is what was asked for, and the header may be any or none. So the URL alone says whose answer it is (kept.mjs).
+const HOST: &str = "host";
+
+fn headers_read() -> impl Iterator<Item = &'static str> {
+    HEADERS_READ.into_iter().filter(|name| *name != HOST)
+}
+
 thread_local! {
-    /// [`HEADERS_READ`] and, last, [`CLIENT_ADDRESS`].
-    static NAMES: Array = HEADERS_READ.into_iter().chain([CLIENT_ADDRESS]).map(JsString::from).collect();
+    /// [`headers_read`] and, last, [`CLIENT_ADDRESS`].
+    static NAMES: Array = headers_read().chain([CLIENT_ADDRESS]).map(JsString::from).collect();
 }
 
 pub(super) async fn read(
@@ -33,10 +41,11 @@ pub(super) async fn read(
     let described = NAMES.with(|names| describe(from, names));
     let mut lines = described.split('\n');
     let method = Method::from_name(lines.next().unwrap_or_default());
-    let (path, query) = target(lines.next().unwrap_or_default());
+    let (host, path, query) = target(lines.next().unwrap_or_default());
     let mut values = lines.map(|line| line.strip_prefix(' ').map(str::to_owned));
     let found = |(name, value): (&str, Option<String>)| Some((name.to_owned(), value?));
-    let headers = HEADERS_READ.into_iter().zip(values.by_ref()).filter_map(found).collect();
+    let mut headers: Vec<_> = headers_read().zip(values.by_ref()).filter_map(found).collect();
+    headers.push((HOST.to_owned(), host));
     let client_address = values.next().flatten();
     let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
     if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
@@ -47,15 +56,18 @@ pub(super) async fn read(
     Ok(request)
 }
 
-/// Path and query of an absolute URL, untouched: the runtime keeps what the client sent.
-fn target(url: &str) -> (String, Option<String>) {
+/// Host (with its port), path and query of an absolute URL, untouched: the runtime keeps what the client sent.
+fn target(url: &str) -> (String, String, Option<String>) {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let target = after_scheme.find(['/', '?']).and_then(|start| after_scheme.get(start..)).unwrap_or("/");
+    let (host, target) = match after_scheme.find(['/', '?']).and_then(|start| after_scheme.split_at_checked(start)) {
+        Some(parts) => parts,
+        None => (after_scheme, "/"),
+    };
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
-    (if path.is_empty() { "/" } else { path }.to_owned(), query)
+    (host.to_owned(), if path.is_empty() { "/" } else { path }.to_owned(), query)
 }
 
 /// The body, or a byte more than the limit of one that is too long.
