@@ -42,7 +42,7 @@ pub async fn live(world: World) {
         if phase == 0 && world.chance.in_thousand(200) {
             forget_keys(&world);
         }
-        busy(&world, &operator, world.chance.between(90, 480) * SECOND).await;
+        busy(&world, &operator, world.chance.between(60, 300) * SECOND).await;
         check_keys(&world);
     }
 }
