@@ -10,7 +10,7 @@ const PAUSE = 150;
 
 /** Many of them, each with another algorithm, its keys from another region and its tokens from all. */
 export class Traffic {
-  /** Every token that was received: { name, alg, kid, region, iat, at, keysAge }. */
+  /** Every token that was received: { name, alg, kid, region, iat, at, keysAge }. A UserInfo response has no `iat`. */
   tokens = [];
   /** Tokens that did not verify. */
   unverified = [];
@@ -111,10 +111,11 @@ class CautiousParty {
   }
 
   async #verify(name, token, region) {
+    const at = this.op.now();
     const jwks = await this.#keys();
     const { alg, kid } = headerOf(token);
     const { iat } = claimsOf(token);
-    const seen = { name, alg, kid, region: this.op.regions[region], iat, at: this.op.now(), keysAge: this.op.now() - this.#fetchedAt };
+    const seen = { name, alg, kid, region: this.op.regions[region], iat, at, keysAge: this.op.now() - this.#fetchedAt };
     this.traffic.tokens.push(seen);
     try {
       verified(token, jwks);
