@@ -37,7 +37,11 @@ impl Isolate {
         self.tenants.borrow().get(locator).cloned()
     }
 
+    /// Unless a newer one is there: a read that began before a change may be answered after it.
     pub fn keep_tenant(&self, tenant: &Rc<Tenant>) {
+        if self.tenant(tenant.locator()).is_some_and(|kept| kept.supersedes(tenant)) {
+            return;
+        }
         self.change_tenants(|tenants| {
             if tenants.len() >= TENANTS_KEPT {
                 tenants.clear();

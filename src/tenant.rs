@@ -160,6 +160,18 @@ impl Tenant {
         self.read_at
     }
 
+    /// Whether this copy has a change that the other one has not, as far as can be told: of what SQL has of a tenant the version
+    /// only grows, keys are only appended, and a revocation is never taken back.
+    #[must_use]
+    pub fn supersedes(&self, other: &Self) -> bool {
+        let stage = |tenant: &Self| {
+            let TenantWithKeys { tenant: row, keys, unreadable } = &tenant.data;
+            let revoked = keys.iter().filter(|key| key.revoked_at.is_some()).count();
+            (row.version, keys.len() + unreadable.len(), revoked)
+        };
+        self.id() == other.id() && self.read_at >= other.read_at && stage(self) > stage(other)
+    }
+
     #[must_use]
     pub fn data(&self) -> &TenantWithKeys {
         &self.data

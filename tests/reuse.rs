@@ -238,7 +238,7 @@ fn what_is_made_behind_an_answer_ends_it_too() {
 
 #[test]
 fn an_answer_that_a_change_overtook_is_not_kept() {
-    for seed in 0..40 {
+    for seed in 0..100 {
         let deployment = Deployment::new();
         let here = Keeping::new(&deployment);
         let close = deployment.manage(Method::Patch, "").json(&json!({"registration": "closed"}));
