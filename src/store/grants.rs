@@ -9,6 +9,7 @@ use crate::plant::{Plant, planted};
 use crate::platform::{Answer, Fault, Row, Statement, UnixTime, Value};
 
 use super::tenants::TenantRow;
+use super::users::UserRow;
 
 /// Redeeming a code of a session that is so, and what is done when it was redeemed before.
 macro_rules! redeem {
@@ -87,7 +88,8 @@ const MOVE_TO_SESSION: &str = "UPDATE grants SET session_id = ?3 WHERE tenant_id
 const END_OF_SESSION: &str = "UPDATE grants SET revoked_at = ?3 WHERE tenant_id = ?1 AND session_id = ?2 AND offline = 0 \
      AND revoked_at IS NULL";
 const END_OF_USER: &str = "UPDATE grants SET revoked_at = ?3 WHERE tenant_id = ?1 AND user_id = ?2 AND revoked_at IS NULL \
-     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4) \
+     AND EXISTS (SELECT 1 FROM users AS u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.updated_at = ?3)";
 
 const END_OF_TENANT: &str = "UPDATE grants SET revoked_at = ?2 WHERE tenant_id = ?1 AND revoked_at IS NULL \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3) \
@@ -342,10 +344,11 @@ pub fn end_of_session(tenant_id: &str, session_id: &str, now: UnixTime) -> State
     Statement::new(END_OF_SESSION, vec![tenant_id.into(), session_id.into(), now.into()])
 }
 
-/// Ends everything that was granted for this user, when the audit row `decision` says so.
+/// Ends everything that was granted for a user who is as the change of the audit row `decision` made them.
 #[must_use]
-pub fn end_of_user(tenant_id: &str, user_id: &str, now: UnixTime, decision: &str) -> Statement {
-    Statement::new(END_OF_USER, vec![tenant_id.into(), user_id.into(), now.into(), decision.into()])
+pub fn end_of_user(tenant_id: &str, user: &UserRow, decision: &str) -> Statement {
+    let parameters = vec![tenant_id.into(), user.id.as_str().into(), user.updated_at.into(), decision.into()];
+    Statement::new(END_OF_USER, parameters)
 }
 
 /// Ends every grant of a tenant that is as it was read, when the audit row `decision` says so.

@@ -3,6 +3,7 @@
 use crate::platform::{Fault, Row, Statement, UnixTime};
 
 use super::tenants::TenantRow;
+use super::users::UserRow;
 
 const WITH_USER: &str = "SELECT s.id, s.user_id, s.auth_time, s.seen_at, s.expires_at, s.amr, s.acr, s.answered_request, \
      s.ended_at, u.username, u.disabled_at AS user_disabled_at FROM sessions AS s JOIN users AS u ON u.tenant_id = s.tenant_id AND u.id = s.user_id \
@@ -19,7 +20,8 @@ const SPEND_ANSWER: &str = "UPDATE sessions SET answered_request = '' \
 const END: &str =
     "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL RETURNING user_id";
 const END_ALL: &str = "UPDATE sessions SET ended_at = ?3 WHERE tenant_id = ?1 AND user_id = ?2 AND ended_at IS NULL \
-     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
+     AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4) \
+     AND EXISTS (SELECT 1 FROM users AS u WHERE u.tenant_id = ?1 AND u.id = ?2 AND u.updated_at = ?3)";
 
 const END_OF_TENANT: &str = "UPDATE sessions SET ended_at = ?2 WHERE tenant_id = ?1 AND ended_at IS NULL \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3) \
@@ -132,10 +134,11 @@ pub fn end(tenant_id: &str, id: &str, now: UnixTime) -> Statement {
     Statement::new(END, vec![tenant_id.into(), id.into(), now.into()])
 }
 
-/// Ends every session of a user, when the audit row `decision` says so.
+/// Ends every session of a user who is as the change of the audit row `decision` made them.
 #[must_use]
-pub fn end_all(tenant_id: &str, user_id: &str, now: UnixTime, decision: &str) -> Statement {
-    Statement::new(END_ALL, vec![tenant_id.into(), user_id.into(), now.into(), decision.into()])
+pub fn end_all(tenant_id: &str, user: &UserRow, decision: &str) -> Statement {
+    let parameters = vec![tenant_id.into(), user.id.as_str().into(), user.updated_at.into(), decision.into()];
+    Statement::new(END_ALL, parameters)
 }
 
 /// Ends every session of a tenant that is as it was read, when the audit row `decision` says so.

@@ -21,7 +21,7 @@ const SET_PASSWORD: &str = "INSERT INTO credentials (tenant_id, user_id, kind, i
      SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 \
      ON CONFLICT (tenant_id, user_id, kind, id) DO UPDATE SET secret = excluded.secret, created_at = excluded.created_at";
 const CHANGE_PASSWORD: &str = "INSERT INTO credentials (tenant_id, user_id, kind, id, secret, created_at) \
-     SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 \
+     SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?4 \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?5) \
      ON CONFLICT (tenant_id, user_id, kind, id) DO UPDATE SET secret = excluded.secret, created_at = excluded.created_at";
 
@@ -140,18 +140,13 @@ pub fn set_password(tenant_id: &str, user_id: &str, password_hash: &str, now: Un
     Statement::new(SET_PASSWORD, vec![tenant_id.into(), user_id.into(), password_hash.into(), now.into()])
 }
 
-/// As [`set_password`], when the audit row `decision` says so.
+/// As [`set_password`], when the audit row `decision` says so and the user is as this change made them: a batch that is sent
+/// again must not put an old password over a newer one.
 #[must_use]
-pub fn change_password(
-    tenant_id: &str,
-    user_id: &str,
-    password_hash: &str,
-    now: UnixTime,
-    decision: &str,
-) -> Statement {
+pub fn change_password(tenant_id: &str, user: &UserRow, password_hash: &str, decision: &str) -> Statement {
     Statement::new(
         CHANGE_PASSWORD,
-        vec![tenant_id.into(), user_id.into(), password_hash.into(), now.into(), decision.into()],
+        vec![tenant_id.into(), user.id.as_str().into(), password_hash.into(), user.updated_at.into(), decision.into()],
     )
 }
 

@@ -249,6 +249,27 @@ fn changes_at_the_same_time_are_all_kept() {
 }
 
 #[test]
+fn of_two_new_passwords_the_later_one_counts_also_when_an_answer_is_lost() {
+    for seed in 0..60_u32 {
+        let deployment = Deployment::new();
+        let id = created(&deployment, json!({"username": "alice", "password": "a long enough one"}));
+        let passwords = ["the one of one operator", "the one of the other"];
+        let calls = passwords.map(|password| {
+            let call = deployment.manage(Method::Patch, &format!("/users/{id}")).json(&json!({"password": password}));
+            vedette::handle(&deployment.host, &deployment.isolate, call.0)
+        });
+        deployment.world.break_after(4 + seed as usize % 6, Breakage::SqlAnswerLost);
+        let answers: Vec<Answer> = interleave(calls, seed.into()).into_iter().map(Answer::from).collect();
+        deployment.world.mend();
+        let made = answers.iter().zip(passwords).filter(|(answer, _)| answer.status == 200);
+        let last = made.max_by_key(|(answer, _)| answer.body["updated_at"].as_i64().unwrap());
+        if let Some((_, password)) = last.filter(|_| answers.iter().all(|answer| answer.status == 200)) {
+            assert!(has_password(&deployment, &deployment.tenant_id, &id, password), "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn a_deleted_user_is_gone_with_everything() {
     let deployment = Deployment::new();
     let id = created(&deployment, json!({"username": "alice", "password": "a long enough one"}));

@@ -101,12 +101,13 @@ pub async fn change<P: Platform>(
             Condition::UserUnchanged { updated_at: before.updated_at, username_folded: &after.username_folded };
         let mut batch = vec![change.decide(unchanged), users::update(tenant_id, &after, before.updated_at, decision)];
         if let Some(hash) = &password_hash {
-            batch.push(users::change_password(tenant_id, id, hash, now, decision));
+            batch.push(users::change_password(tenant_id, &after, hash, decision));
         }
         if after.disabled_at.is_some() || password_hash.is_some() {
-            batch.push(sessions::end_all(tenant_id, id, now, decision));
-            let of_user = if planted(Plant::DisablingLeavesGrants) { "" } else { id };
-            batch.push(grants::end_of_user(tenant_id, of_user, now, decision));
+            batch.push(sessions::end_all(tenant_id, &after, decision));
+            if !planted(Plant::DisablingLeavesGrants) {
+                batch.push(grants::end_of_user(tenant_id, &after, decision));
+            }
         }
         if change.make(desk.context, batch).await? {
             return Ok(Response::json(200, &show(&after)));
