@@ -193,7 +193,7 @@ fn a_leaked_root_costs_everybody_a_sign_in_and_nobody_a_password_or_client_secre
     assert_eq!(post(&sealing, "/root-secret/replace-masters", &id(&old())).error(), (409, "invalid_request"));
     assert_eq!(
         post(&sealing, "/root-secret/replace-masters", &id(&new())).expect(200),
-        json!({"replaced": 2, "unknown": 0})
+        json!({"replaced": 2, "unknown": 0, "failed": [], "next": null})
     );
     // The old secret is dropped at once; whoever has it opens nothing that is there.
     let mut after = isolate(&scene.deployment, &new());
@@ -258,6 +258,39 @@ fn replacing_masters_again_or_after_a_lost_answer_leaves_a_deployment_that_signs
         assert!(verifies(tokens.id_token(), &dropped.send(dropped.get("/jwks")).expect(200)), "batch {pass}");
         assert_eq!(scene.client.refresh(&dropped, scene.tokens.refresh_token()).status, 400, "batch {pass}");
     }
+}
+
+#[test]
+fn masters_are_replaced_some_tenants_at_a_time_and_a_damaged_one_keeps_none_of_the_others() {
+    let scene = Scene::new();
+    for number in 0..7 {
+        let _ = scene.deployment.another_tenant(&format!("https://more-{number}.example"));
+    }
+    let sealing = isolate(&scene.deployment, &format!("{},{}", new(), old()));
+    let damaged: String = sealing.world.with_db(|db| {
+        let one = "SELECT id FROM tenants WHERE issuer LIKE '%more-3%'";
+        let id = db.query_row(one, [], |row| row.get(0)).unwrap();
+        db.execute("UPDATE tenants SET wrapped_pepper = 'x' WHERE id = ?1", [&id]).unwrap();
+        id
+    });
+    let (mut replaced, mut failed, mut requests, mut cursor) = (0, Vec::new(), 0, String::new());
+    loop {
+        let body = json!({"root_id": id(&new()), "cursor": cursor});
+        let call = sealing.admin(Method::Post, "/root-secret/replace-masters").json(&body);
+        let answer = sealing.send(call).expect(200);
+        replaced += answer["replaced"].as_i64().unwrap();
+        failed.extend(answer["failed"].as_array().unwrap().clone());
+        requests += 1;
+        let Some(next) = answer["next"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    assert_eq!((replaced, requests), (8, 2));
+    assert_eq!(failed, [json!(damaged)]);
+    let old_masters =
+        "tenants WHERE ?1 <> '' AND id NOT IN (SELECT tenant_id FROM audit_events WHERE event = 'master.replaced')";
+    assert_eq!(scene.deployment.count(old_masters), 1);
+    // The operator's token went with the last of them.
+    assert_eq!(sealing.send(sealing.admin(Method::Get, "/root-secret")).error(), (401, "invalid_token"));
 }
 
 #[test]

@@ -22,6 +22,11 @@ impl Operator {
         Ok(Operator { access, token })
     }
 
+    /// With another token, which is as good for as long again.
+    pub fn signed_in_again(self) -> Result<Operator> {
+        Operator::sign_in(self.access)
+    }
+
     pub fn token(&self) -> &str {
         &self.token
     }

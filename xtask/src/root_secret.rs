@@ -34,7 +34,9 @@ pub fn command(options: RootSecretOptions) -> Result<()> {
             Ok(())
         }
         RootSecretOptions::Rewrap { access } => rewrap(&Operator::sign_in(access)?),
-        RootSecretOptions::ReplaceMasters { access, new } => replace_masters(&Operator::sign_in(access)?, &new),
+        RootSecretOptions::ReplaceMasters { access, new, cursor } => {
+            replace_masters(Operator::sign_in(access)?, &new, cursor)
+        }
     }
 }
 
@@ -71,19 +73,12 @@ fn rewrap(operator: &Operator) -> Result<()> {
     }
 }
 
-fn replace_masters(operator: &Operator, new: &str) -> Result<()> {
-    let views = views(operator)?;
+fn replace_masters(operator: Operator, new: &str, cursor: Option<String>) -> Result<()> {
+    let views = views(&operator)?;
     let standing = Standing::of(&views);
     match &standing {
         Standing::Sealing { seals, .. } | Standing::Two { seals, .. } if seals == new => {
-            let answer = operator.call("POST", "/root-secret/replace-masters", Some(&json!({ "root_id": new })))?;
-            let body = answer.expect(200, "replacing the masters")?;
-            println!(
-                "replaced {}. Everybody signs in again; passwords and clients' secrets are as they were.\n\
-                 Now drop the secret that leaked: set ROOT_SECRET to the new one alone.\n{HOW}",
-                masters(body["replaced"].as_u64().unwrap_or_default())
-            );
-            Ok(())
+            replace_each(operator, new, cursor)
         }
         Standing::Sealing { .. } | Standing::Two { .. } | Standing::One { .. } => bail!(
             "nothing was done: what seals is {}, and the new masters would be wrapped under that. Set ROOT_SECRET to NEW,LEAKED first.\n{HOW}",
@@ -93,6 +88,51 @@ fn replace_masters(operator: &Operator, new: &str) -> Result<()> {
             bail!("nothing was done.\n\n{}", standing.sentences(&views, Some(new)))
         }
     }
+}
+
+/// What the deployment says of some tenants whose masters it replaced.
+#[derive(Deserialize)]
+struct Replaced {
+    replaced: u64,
+    unknown: u64,
+    failed: Vec<String>,
+    next: Option<String>,
+}
+
+/// Some tenants a request, until there are no more.
+fn replace_each(mut operator: Operator, new: &str, mut cursor: Option<String>) -> Result<()> {
+    let (mut done, mut unknown, mut failed) = (0, 0, Vec::new());
+    loop {
+        let body = json!({ "root_id": new, "cursor": cursor.as_deref().unwrap_or_default() });
+        let answer = operator
+            .call("POST", "/root-secret/replace-masters", Some(&body))
+            .and_then(|answer| answer.expect(200, "replacing the masters"))
+            .and_then(|body| {
+                serde_json::from_value::<Replaced>(body).context("this is not what the deployment should say")
+            })
+            .with_context(|| {
+                let from = cursor.as_ref().map(|cursor| format!(" with --cursor {cursor}")).unwrap_or_default();
+                format!("replaced {} before it failed; the same command{from} goes on", masters(done))
+            })?;
+        done += answer.replaced;
+        unknown += answer.unknown;
+        failed.extend(answer.failed);
+        let Some(next) = answer.next else { break };
+        eprintln!("replaced {} so far", masters(done));
+        cursor = Some(next);
+        // A token lives for minutes, and this may take longer.
+        operator = operator.signed_in_again()?;
+    }
+    println!("replaced {}. Everybody signs in again; passwords and clients' secrets are as they were.", masters(done));
+    if unknown > 0 || !failed.is_empty() {
+        bail!(
+            "{unknown} masters open under no secret of this deployment, and these tenants' could not be replaced: [{}]. The log says \
+             why. Who has the leaked secret has their masters still: disable these tenants.",
+            failed.join(", ")
+        );
+    }
+    println!("Now drop the secret that leaked: set ROOT_SECRET to the new one alone.\n{HOW}");
+    Ok(())
 }
 
 /// What one place of the deployment answers.
@@ -184,7 +224,9 @@ impl Standing {
             ),
             Standing::Sealing { seals, other, left } => format!(
                 "Step 2 of 3 is under way: {seals} seals, and {} still under {other}. Do not drop {other} yet.\n\
-                 Next, and safe: cargo xtask root-secret rewrap --issuer URL",
+                 Next, and safe: cargo xtask root-secret rewrap --issuer URL\n\
+                 If {other} has leaked, do not: who has it knows these masters, under whichever root they are. Next is then: \
+                 cargo xtask root-secret replace-masters --issuer URL --new {seals}",
                 if *left == 1 { "one master is".to_owned() } else { format!("{left} masters are") }
             ),
             Standing::Mixed => format!(

@@ -13,7 +13,7 @@ use crate::http::{Request, Response};
 use crate::keys::schedule::Taken;
 use crate::keys::{mint, wrap};
 use crate::maintenance::{self, Occasion};
-use crate::platform::{Freshness, Platform};
+use crate::platform::{Fault, Freshness, Platform};
 use crate::root::Roots;
 use crate::seal::KeyMaterial;
 use crate::store::audit::{Condition, Event};
@@ -24,7 +24,9 @@ use crate::tenants::roots;
 
 use super::{ATTEMPTS, Desk};
 
-const TENANTS_AT_ONCE: i64 = 50;
+const READ_AT_ONCE: usize = 50;
+/// Each gets two RSA keys, which take seconds on Spin.
+const REPLACED_AT_ONCE: usize = 5;
 /// Where a master opens under no root of this deployment.
 const UNKNOWN: &str = "unknown";
 
@@ -45,7 +47,7 @@ pub async fn read<P: Platform>(desk: &Desk<'_, P>) -> Result<Response, Error> {
 /// Wraps every master that is under another root under the one that seals. Nothing that a user or client holds changes.
 pub async fn rewrap<P: Platform>(desk: &Desk<'_, P>, request: &Request) -> Result<Response, Error> {
     let roots = roots(desk.context).await?;
-    check_root(request, &roots)?;
+    check_root(Members::of(request)?, &roots)?;
     let (mut rewrapped, mut unknown) = (0, 0);
     for tenant in all_tenants(desk).await? {
         match wrap::root_of_master(&roots, &tenant.id, &tenant.wrapped_master) {
@@ -79,22 +81,40 @@ async fn rewrap_one<P: Platform>(desk: &Desk<'_, P>, roots: &Roots, mut tenant: 
 
 /// For when a root has leaked: every tenant gets a new master and new signing keys, all sessions and grants end, and everyone
 /// signs in again. Passwords stay, and so do clients and their secrets, of which only hashes are stored.
+///
+/// Some tenants a request, since making keys takes long: `next` is the `cursor` of the request that goes on, null at the end.
 pub async fn replace_masters<P: Platform>(desk: &Desk<'_, P>, request: &Request) -> Result<Response, Error> {
     let roots = roots(desk.context).await?;
-    check_root(request, &roots)?;
-    let (mut replaced, mut unknown) = (0, 0);
-    let mut tenants = all_tenants(desk).await?;
-    // The operator's own comes last: with its keys goes the token that this can be asked with.
-    tenants.sort_by_key(|tenant| tenant.id == desk.home.id());
+    let mut members = Members::of(request)?;
+    let cursor = members.take_text("cursor")?.unwrap_or_default();
+    check_root(members, &roots)?;
+    let home = desk.home.id();
+    let mut tenants = page(desk, &cursor, REPLACED_AT_ONCE).await?;
+    let is_last = tenants.len() < REPLACED_AT_ONCE;
+    let next = tenants.last().map(|tenant| tenant.id.clone()).filter(|_| !is_last);
+    tenants.retain(|tenant| tenant.id != home);
+    if is_last {
+        // The operator's own: with its keys goes the token that this can be asked with.
+        tenants.push(desk.tenant(home).await?);
+    }
+    let (mut replaced, mut unknown, mut failed) = (0, 0, Vec::new());
     for tenant in tenants {
-        if wrap::root_of_master(&roots, &tenant.id, &tenant.wrapped_master).is_none() {
+        let id = tenant.id.clone();
+        if wrap::root_of_master(&roots, &id, &tenant.wrapped_master).is_none() {
             unknown += 1;
             continue;
         }
-        replace_one(desk, &roots, tenant).await?;
-        replaced += 1;
+        match replace_one(desk, &roots, tenant).await {
+            Ok(()) => replaced += 1,
+            // What is wrong with one must not keep the leaked masters of the others.
+            Err(Error::Broken(fault @ Fault::Undecodable(_))) => {
+                desk.context.platform.log(&json!({"level": "warn", "fault": fault.to_string()}).to_string());
+                failed.push(id);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(Response::json(200, &json!({"replaced": replaced, "unknown": unknown})))
+    Ok(Response::json(200, &json!({"replaced": replaced, "unknown": unknown, "failed": failed, "next": next})))
 }
 
 /// 1 the pepper that passwords were hashed with, 2 a master and keys that were never under the old root, 3 all of it in one
@@ -135,9 +155,8 @@ async fn replace_one<P: Platform>(desk: &Desk<'_, P>, roots: &Roots, mut tenant:
     Err(super::CHANGED_MEANWHILE.into())
 }
 
-/// The body names the root that is to seal.
-fn check_root(request: &Request, roots: &Roots) -> Result<(), Refusal> {
-    let mut members = Members::of(request)?;
+/// The body names the root that is to seal, and nothing more that is not taken.
+fn check_root(mut members: Members, roots: &Roots) -> Result<(), Refusal> {
     let root_id = members.take_text("root_id")?.ok_or_else(|| invalid("root_id", "is missing"))?;
     members.finish()?;
     if root_id == roots.sealing().id { Ok(()) } else { Err(OTHER_ROOT) }
@@ -147,13 +166,15 @@ async fn all_tenants<P: Platform>(desk: &Desk<'_, P>) -> Result<Vec<TenantRow>, 
     let mut all: Vec<TenantRow> = Vec::new();
     loop {
         let after = all.last().map_or("", |tenant| tenant.id.as_str());
-        let answer = desk.context.sql(&[tenants::page(after, TENANTS_AT_ONCE)], Freshness::Primary).await?;
-        let page = all_rows(&answer, 0);
-        if page.is_empty() {
+        let tenants = page(desk, after, READ_AT_ONCE).await?;
+        if tenants.is_empty() {
             return Ok(all);
         }
-        for row in page {
-            all.push(TenantRow::from_row(row)?);
-        }
+        all.extend(tenants);
     }
+}
+
+async fn page<P: Platform>(desk: &Desk<'_, P>, after: &str, most: usize) -> Result<Vec<TenantRow>, Error> {
+    let answer = desk.context.sql(&[tenants::page(after, most as i64)], Freshness::Primary).await?;
+    Ok(all_rows(&answer, 0).iter().map(TenantRow::from_row).collect::<Result<_, _>>()?)
 }

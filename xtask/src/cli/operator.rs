@@ -44,6 +44,7 @@ cargo xtask root-secret replace-masters --issuer URL --new ID
                                                        after a leak: new masters and keys; everybody signs in again
 
   --new ID             the id of the new root secret, as `new` printed it
+  --cursor CURSOR      where `replace-masters` goes on, as it said when it was cut short
 
 docs/operations/root-secret.md has the steps.
 ";
@@ -72,7 +73,7 @@ pub enum RootSecretOptions {
     New,
     Status { access: Access, new: Option<String> },
     Rewrap { access: Access },
-    ReplaceMasters { access: Access, new: String },
+    ReplaceMasters { access: Access, new: String, cursor: Option<String> },
 }
 
 /// What was typed, whichever of the commands it is for.
@@ -85,6 +86,7 @@ struct Typed {
     out: Option<PathBuf>,
     without_audit: bool,
     new: Option<String>,
+    cursor: Option<String>,
     values: Vec<PathBuf>,
     help: bool,
 }
@@ -105,6 +107,7 @@ impl Typed {
                 Long("out") if flags.contains(&"out") => typed.out = Some(PathBuf::from(parser.value()?)),
                 Long("without-audit") if flags.contains(&"without-audit") => typed.without_audit = true,
                 Long("new") if flags.contains(&"new") => typed.new = Some(parser.value()?.string()?),
+                Long("cursor") if flags.contains(&"cursor") => typed.cursor = Some(parser.value()?.string()?),
                 Value(value) if flags.contains(&"FILE") && typed.values.is_empty() => typed.values.push(value.into()),
                 other => return Err(other.unexpected().into()),
             }
@@ -148,10 +151,10 @@ pub fn root_secret(mut parser: lexopt::Parser) -> Result<Command> {
         Long("help") | Short('h') => return help(),
         other => return Err(other.unexpected().into()),
     };
-    let flags: &[&str] = if matches!(action.as_str(), "status" | "replace-masters") {
-        &["credentials", "new"]
-    } else {
-        &["credentials"]
+    let flags: &[&str] = match action.as_str() {
+        "status" => &["credentials", "new"],
+        "replace-masters" => &["credentials", "new", "cursor"],
+        _ => &["credentials"],
     };
     let mut typed = Typed::read(parser, flags)?;
     if typed.help {
@@ -167,6 +170,7 @@ pub fn root_secret(mut parser: lexopt::Parser) -> Result<Command> {
             new: typed
                 .new
                 .context("name the root secret that has not leaked: --new ID, as `root-secret new` printed it")?,
+            cursor: typed.cursor,
         },
         other => bail!("there is no `root-secret {other}`; there are new, status, rewrap and replace-masters"),
     };
