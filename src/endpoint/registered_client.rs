@@ -24,7 +24,7 @@ use crate::tenant::Tenant;
 
 use super::bearer;
 use super::change::Change;
-use super::json::{Members, invalid};
+use super::json::Members;
 use super::register::information;
 
 /// RFC 7592 §2: 1 the registration access token has to be this client's, 2 the client has to be enabled, 3 the method says
@@ -54,6 +54,10 @@ pub async fn handle<P: Platform>(
     }
 }
 
+/// What an update may not name (RFC 7592 §2.2).
+const SERVERS_OWN: [&str; 4] =
+    ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
+
 /// RFC 7592 §2.2: 1 nothing that is the server's to say, 2 its own `client_id`, and its secret if any, 3 the metadata is
 /// checked and replaces all that was there, 4 a secret is made or dropped where the client's kind changed, 5 the answer of §3.
 async fn update<P: Platform>(
@@ -64,19 +68,19 @@ async fn update<P: Platform>(
     token: &str,
 ) -> Result<Response, Error> {
     let mut members = Members::of(request)?;
-    members.refuse(&[
-        "registration_access_token",
-        "registration_client_uri",
-        "client_secret_expires_at",
-        "client_id_issued_at",
-    ])?; // 1
+    let refused = |what: &str| Refusal::InvalidClientMetadata(what.to_owned());
+    for name in SERVERS_OWN {
+        if members.take(name).is_some_and(|value| !value.is_null()) {
+            return Err(refused(&format!("The member {name} cannot be set.")).into()); // 1
+        }
+    }
     if members.take("client_id") != Some(Value::from(before.id.as_str())) {
-        return Err(invalid("client_id", "has to be the id of this client").into()); // 2
+        return Err(refused("The member client_id has to be the id of this client.").into()); // 2
     }
     match members.take("client_secret") {
         None | Some(Value::Null) => {}
         Some(Value::String(given)) if secret::matches(&given, before.secret_hash.as_deref()) => {}
-        Some(_) => return Err(invalid("client_secret", "is not the current one of this client").into()),
+        Some(_) => return Err(refused("The member client_secret is not the current one of this client.").into()),
     }
     let metadata = ClientMetadata::parse(&members.rest())?.by_itself(Some(&before.metadata))?; // 3
     metadata.check_algorithms(&tenant.algorithms(&context.configuration().await.region, context.now()))?;

@@ -8,11 +8,14 @@ use serde_json::{Map, Value};
 
 use super::grant_type::{AuthMethod, GrantType};
 use super::metadata_members::{Members, invalid};
-use super::redirect_uri::{ApplicationType, check_registrable, check_web};
+use super::redirect_uri::{ApplicationType, check_page, check_registrable, check_web};
 use super::response_mode::RESPONSE_TYPES;
 use super::scope::{self, Scope};
 use crate::error::Refusal;
 use crate::platform::Alg;
+
+/// Bytes of metadata that a client may register by itself.
+const SELF_REGISTERED_LIMIT: usize = 8 * 1024;
 
 /// What a client is, under the names of the specifications.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -194,15 +197,16 @@ impl ClientMetadata {
             return Err(invalid("A public client cannot use client_credentials."));
         }
         self.check_redirect_uris(uses_codes)?;
-        for (name, uri) in [
-            ("client_uri", &self.client_uri),
-            ("logo_uri", &self.logo_uri),
-            ("policy_uri", &self.policy_uri),
-            ("tos_uri", &self.tos_uri),
-            ("jwks_uri", &self.jwks_uri),
+        type Check = fn(&str) -> Result<(), &'static str>;
+        for (name, uri, check) in [
+            ("client_uri", &self.client_uri, check_page as Check),
+            ("logo_uri", &self.logo_uri, check_web),
+            ("policy_uri", &self.policy_uri, check_page),
+            ("tos_uri", &self.tos_uri, check_page),
+            ("jwks_uri", &self.jwks_uri, check_web),
         ] {
             if let Some(uri) = uri {
-                check_web(uri).map_err(|why| invalid(format!("{name} {why}.")))?;
+                check(uri).map_err(|why| invalid(format!("{name} {why}.")))?;
             }
         }
         if self.initiate_login_uri.as_deref().is_some_and(|uri| !uri.starts_with("https://") || check_web(uri).is_err())
@@ -259,6 +263,10 @@ impl ClientMetadata {
     /// What of this a client may say by itself: of scopes those that mean the same everywhere, and those that it has already,
     /// from an operator. Resource servers read other scopes as rights. What is left out shows in the answer (RFC 7591 §3.2.1).
     pub fn by_itself(self, before: Option<&Self>) -> Result<Self, Refusal> {
+        // Anybody may send one, and it is kept.
+        if self.to_json().len() > SELF_REGISTERED_LIMIT {
+            return Err(invalid("The metadata is longer than 8 KiB."));
+        }
         let Some(scope) = &self.scope else { return Ok(self) };
         let has_already =
             |token: &str| before.is_some_and(|before| before.scope.is_some() && before.may_ask_for(token));

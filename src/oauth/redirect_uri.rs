@@ -89,6 +89,10 @@ pub fn check_registrable(uri: &str, application_type: ApplicationType) -> Result
     if matches!(url.scheme(), "https" | "http") && !has_authority {
         return Err("lacks the two slashes before its host");
     }
+    // What is compared later is the text.
+    if !uri.starts_with(url.scheme()) {
+        return Err("has a scheme that is not in lower case");
+    }
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
         "http" if is_loopback(&url) => Ok(()),
@@ -113,6 +117,11 @@ fn check_characters(uri: &str) -> Result<(), &'static str> {
         return Err("has a character that URIs may not have");
     }
     Ok(())
+}
+
+/// As [`check_web`], for a page that only people are led to: it may name a part of itself.
+pub fn check_page(uri: &str) -> Result<(), &'static str> {
+    check_web(uri.split('#').next().unwrap_or_default())
 }
 
 /// Checks a URI that a page may link to or that we may send a browser to after sign-out: https, or http on loopback.

@@ -20,7 +20,7 @@ const REGISTER: &str = "INSERT INTO clients (tenant_id, id, secret_hash, registr
      SELECT id, ?2, ?3, ?4, ?5, 0, 0, 0, NULL, ?6, ?6, NULL FROM tenants WHERE id = ?1 AND registration = 'open' \
      ON CONFLICT DO NOTHING";
 const UPDATE: &str = "UPDATE clients SET metadata = ?3, resource_server = ?4, demo_redirects = ?5, \
-     access_token_lifetime = ?6, updated_at = ?7, disabled_at = ?8, secret_hash = ?9 \
+     access_token_lifetime = ?6, updated_at = ?7, disabled_at = ?8, secret_hash = ?9, registration_token_hash = ?12 \
      WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?10 \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?11)";
 const DELETE: &str = "DELETE FROM clients WHERE tenant_id = ?1 AND id = ?2 AND operator = 0 \
@@ -146,6 +146,7 @@ pub fn update(tenant_id: &str, client: &ClientRow, before: UnixTime, decision: &
             client.secret_hash.clone().into(),
             before.into(),
             decision.into(),
+            client.registration_token_hash.clone().into(),
         ],
     )
 }

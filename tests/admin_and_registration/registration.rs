@@ -134,7 +134,6 @@ fn only_its_own_token_opens_a_registration() {
         client.call(Method::Get).bearer(&other.token),
         client.call(Method::Put).bearer(&other.token).json(&metadata(json!({"client_id": client.id}))),
         client.call(Method::Delete).bearer(&other.token),
-        client.call(Method::Get).basic(&client.id, client.answer["client_secret"].as_str().unwrap()),
         Call::new(Method::Get, "/register/unknown").bearer(&client.token),
         // Made by set-up, so without a registration.
         Call::new(Method::Get, &format!("/register/{}", deployment.client_id)).bearer(&client.token),
@@ -145,8 +144,12 @@ fn only_its_own_token_opens_a_registration() {
         assert_eq!(answer.error(), (401, "invalid_token"), "{what}");
         assert!(answer.header("www-authenticate").contains("error=\"invalid_token\""), "{what}");
     }
-    let without = deployment.send(Call::new(Method::Get, &path));
-    assert_eq!((without.status, without.header("www-authenticate")), (401, "Bearer realm=\"https://id.example.com\""));
+    let secret = client.answer["client_secret"].as_str().unwrap();
+    for call in [Call::new(Method::Get, &path), client.call(Method::Get).basic(&client.id, secret)] {
+        let without = deployment.send(call);
+        let challenge = without.header("www-authenticate");
+        assert_eq!((without.status, challenge), (401, "Bearer realm=\"https://id.example.com\""));
+    }
     assert_eq!(deployment.send(client.call(Method::Post)).status, 405);
 }
 
@@ -172,19 +175,21 @@ fn an_update_has_to_be_the_clients_own_and_leave_ours_alone() {
     let deployment = Deployment::new();
     let client = registered(&deployment, json!({}));
     for (over, error) in [
-        (json!({"registration_access_token": client.token}), "invalid_request"),
-        (json!({"registration_client_uri": "https://id.example.com/register/x"}), "invalid_request"),
-        (json!({"client_secret_expires_at": 0}), "invalid_request"),
-        (json!({"client_id_issued_at": 0}), "invalid_request"),
-        (json!({"client_secret": "chosen by the client"}), "invalid_request"),
+        (json!({"registration_access_token": client.token}), "invalid_client_metadata"),
+        (json!({"registration_client_uri": "https://id.example.com/register/x"}), "invalid_client_metadata"),
+        (json!({"client_secret_expires_at": 0}), "invalid_client_metadata"),
+        (json!({"client_id_issued_at": 0}), "invalid_client_metadata"),
+        (json!({"client_secret": "chosen by the client"}), "invalid_client_metadata"),
         (json!({"redirect_uris": []}), "invalid_redirect_uri"),
     ] {
         let answer = deployment.send(client.update(over.clone()));
         assert_eq!(answer.error(), (400, error), "{over}");
     }
     for wrong in [metadata(json!({})), metadata(json!({"client_id": "other"}))] {
-        assert_eq!(deployment.send(client.call(Method::Put).json(&wrong)).error(), (400, "invalid_request"));
+        assert_eq!(deployment.send(client.call(Method::Put).json(&wrong)).error(), (400, "invalid_client_metadata"));
     }
+    // Nothing is said by a null (RFC 7591 §2).
+    deployment.send(client.update(json!({"client_secret_expires_at": null, "client_id_issued_at": null}))).expect(200);
     let secret = client.answer["client_secret"].clone();
     deployment.send(client.update(json!({"client_secret": secret}))).expect(200);
 }
@@ -246,4 +251,28 @@ fn secrets_are_stored_as_hashes_and_logged_nowhere() {
     for secret in secrets {
         assert!(kept.iter().all(|text| !text.contains(secret)), "{kept:?}");
     }
+}
+
+#[test]
+fn a_rotated_secret_takes_the_registration_access_token_with_it() {
+    let deployment = Deployment::new();
+    let client = registered(&deployment, json!({}));
+    let rotated =
+        deployment.send(deployment.manage(Method::Post, &format!("/clients/{}/secret", client.id))).expect(200);
+    // Whoever stole both could make himself a secret again.
+    assert_eq!(deployment.send(client.call(Method::Get)).error(), (401, "invalid_token"));
+    let token = rotated["registration_access_token"].as_str().unwrap();
+    deployment.send(client.call(Method::Get).bearer(token)).expect(200);
+}
+
+#[test]
+fn metadata_that_fills_the_database_is_refused() {
+    let deployment = Deployment::new();
+    let register = |over: Value| deployment.send(deployment.post("/register").json(&metadata(over)));
+    let of_length = |length: usize| json!({"jwks": {"keys": ["x".repeat(length)]}});
+    assert_eq!(register(of_length(9000)).error(), (400, "invalid_client_metadata"));
+    register(of_length(7000)).expect(201);
+    register(json!({"policy_uri": "https://rp.example/#/privacy", "client_uri": "https://rp.example/#top"}))
+        .expect(201);
+    assert_eq!(register(json!({"logo_uri": "https://rp.example/#logo"})).error(), (400, "invalid_client_metadata"));
 }

@@ -93,17 +93,24 @@ pub async fn change<P: Platform>(
     Ok(Response::json(200, &shown_with_secret(&after, is_new.then_some(&new_secret))))
 }
 
-/// The old secret stops with this batch, since secrets are compared inside the batches that act.
+/// The old secret stops with this batch, since secrets are compared inside the batches that act. So does a registration access
+/// token: a client has both from one answer, and whoever holds the one could make himself the other (RFC 7592 §2.2).
 pub async fn rotate_secret<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<Response, Error> {
     let new_secret = Secret::generate(desk.context.random());
+    let new_token = Secret::generate(desk.context.random());
     let (_, client) = replace(desk, tenant_id, id, Event::ClientSecretRotated, &[], |before, _| {
         if before.metadata.is_public() {
             return Err(Refusal::Conflict("A public client has no secret."));
         }
-        Ok(ClientRow { secret_hash: Some(new_secret.hash()), ..before.clone() })
+        let registration_token_hash = before.registration_token_hash.as_ref().map(|_| new_token.hash());
+        Ok(ClientRow { secret_hash: Some(new_secret.hash()), registration_token_hash, ..before.clone() })
     })
     .await?;
-    Ok(Response::json(200, &json!({"client_id": client.id, "client_secret": new_secret.reveal()})))
+    let mut answer = json!({"client_id": client.id, "client_secret": new_secret.reveal()});
+    if client.registration_token_hash.is_some() {
+        answer["registration_access_token"] = new_token.reveal().into();
+    }
+    Ok(Response::json(200, &answer))
 }
 
 /// Consents and grants go with the client. An operator client stays.
