@@ -1,5 +1,8 @@
 //! A deployment's plain variables, read once an isolate: a changed variable comes with new isolates on both hosts.
 
+use std::rc::Rc;
+
+use crate::isolate::Isolate;
 use crate::platform::{Platform, Variable};
 
 /// Which endpoints this deployment serves (design.md §7).
@@ -15,6 +18,8 @@ pub struct Configuration {
     pub surface: Surface,
     /// Whose keys sign; empty: the common ones.
     pub region: String,
+    /// In lower case; on Spin behind a proxy, the header in which that says who its peer is. Workers know by themselves.
+    pub client_address_header: Option<String>,
     /// Only under `cargo xtask dev --demo`.
     pub demo: bool,
     /// `(alias, host)` pairs.
@@ -22,8 +27,18 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// What the isolate has read, or reads now.
+    pub async fn of<P: Platform>(platform: &P, isolate: &Isolate) -> Rc<Self> {
+        if let Some(configuration) = isolate.configuration() {
+            return configuration;
+        }
+        let configuration = Rc::new(Self::read(platform).await);
+        isolate.keep_configuration(&configuration);
+        configuration
+    }
+
     /// Anything but the known names of a surface serves the public one, which can do least.
-    pub async fn read<P: Platform>(platform: &P) -> Self {
+    async fn read<P: Platform>(platform: &P) -> Self {
         let surface = match platform.variable(Variable::Surface).await.as_deref() {
             Some("admin") => Surface::Admin,
             Some("all") => Surface::All,
@@ -33,6 +48,10 @@ impl Configuration {
         Self {
             surface,
             region: platform.variable(Variable::Region).await.unwrap_or_default(),
+            client_address_header: platform
+                .variable(Variable::ClientAddressHeader)
+                .await
+                .map(|name| name.to_ascii_lowercase()),
             demo: platform.variable(Variable::Demo).await.as_deref() == Some("1"),
             aliases: aliases
                 .split(',')

@@ -70,12 +70,7 @@ impl<'a, P: Platform> Context<'a, P> {
 
     /// The deployment's variables, read once an isolate.
     pub async fn configuration(&self) -> Rc<Configuration> {
-        if let Some(configuration) = self.isolate.configuration() {
-            return configuration;
-        }
-        let configuration = Rc::new(Configuration::read(self.platform).await);
-        self.isolate.keep_configuration(&configuration);
-        configuration
+        Configuration::of(self.platform, self.isolate).await
     }
 
     /// `N` random bytes in base64url.

@@ -1,5 +1,6 @@
 //! Requests and responses as plain data: what a host's entry point hands in and what it sends back.
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use crate::platform::UnixTime;
@@ -77,7 +78,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// At most a byte more than [`crate::service::body_limit`] allows.
     pub body: Vec<u8>,
-    /// The address of the peer as the host vouches for it (`CF-Connecting-IP`; the last `spin-client-addr`), without port.
+    /// The address of the peer as the host vouches for it (`CF-Connecting-IP`; the last `spin-client-addr`, or what the proxy says
+    /// that `CLIENT_ADDRESS_HEADER` trusts), without port.
     pub client_address: Option<String>,
 }
 
@@ -93,6 +95,15 @@ impl Request {
     pub fn wants_html(&self) -> bool {
         self.header("accept").is_some_and(|accept| accept.contains("text/html"))
     }
+}
+
+/// The address in what a host or a proxy says of its peer, without a port: the last of several, which those in front may have
+/// been told by the client. IPv4 is always written as IPv4.
+#[must_use]
+pub fn peer_address(text: &str) -> Option<String> {
+    let last = text.rsplit(',').next()?.trim();
+    let address = last.parse().map(|with_port: SocketAddr| with_port.ip()).or_else(|_| last.parse::<IpAddr>());
+    address.ok().map(|address| address.to_canonical().to_string())
 }
 
 /// One response.
@@ -147,5 +158,22 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peers_address_is_the_last_one_without_its_port() {
+        let address = |text| peer_address(text);
+        assert_eq!(address("192.0.2.1:4711").as_deref(), Some("192.0.2.1"));
+        assert_eq!(address("6.6.6.6, 192.0.2.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(address("6.6.6.6,[2001:db8::1]:80").as_deref(), Some("2001:db8::1"));
+        assert_eq!(address("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
+        for text in ["", "unknown", "192.0.2.1, _hidden"] {
+            assert_eq!(address(text), None, "{text}");
+        }
     }
 }

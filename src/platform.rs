@@ -113,6 +113,7 @@ pub enum Variable {
     Surface,
     Region,
     HostAliases,
+    ClientAddressHeader,
     Demo,
 }
 
@@ -124,6 +125,7 @@ impl Variable {
             Self::Surface => "SURFACE",
             Self::Region => "REGION",
             Self::HostAliases => "HOST_ALIASES",
+            Self::ClientAddressHeader => "CLIENT_ADDRESS_HEADER",
             Self::Demo => "DEMO",
         }
     }

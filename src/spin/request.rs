@@ -1,6 +1,5 @@
 //! From a `wasi:http` request to ours: the few headers that the core reads, and a body that cannot be larger than it may.
 
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use spin_sdk::wasip3::http::types::{ErrorCode, Method as WasiMethod, Request as WasiRequest};
@@ -9,7 +8,8 @@ use spin_sdk::wasip3::wit_future;
 
 use super::Spin;
 use crate::Isolate;
-use crate::http::{HEADERS_READ, Method, Request};
+use crate::configuration::Configuration;
+use crate::http::{HEADERS_READ, Method, Request, peer_address};
 use crate::service::body_limit;
 
 /// Where Spin tells the peer's address and port. It comes after what a client sends under this name.
@@ -22,16 +22,21 @@ pub(super) async fn read(from: WasiRequest, platform: &Spin, isolate: &Rc<Isolat
     let method = method(from.get_method());
     let (path, query) = target(&from.get_path_with_query().unwrap_or_default());
     let mut headers = Vec::with_capacity(HEADERS_READ.len());
-    let mut client_address = None;
+    let configuration = Configuration::of(platform, isolate).await;
+    let forwarded = configuration.client_address_header.as_deref();
+    let (mut peer, mut behind_proxy) = (None, None);
     // In one go: each look-up by name would be a call to the host.
     for (name, value) in from.get_headers().copy_all() {
         let name = name.to_ascii_lowercase();
         if HEADERS_READ.contains(&name.as_str()) {
             headers.push((name, String::from_utf8_lossy(&value).into_owned()));
         } else if name == CLIENT_ADDRESS {
-            client_address = std::str::from_utf8(&value).ok().and_then(address);
+            peer = std::str::from_utf8(&value).ok().and_then(peer_address);
+        } else if forwarded == Some(name.as_str()) {
+            behind_proxy = std::str::from_utf8(&value).ok().and_then(peer_address);
         }
     }
+    let client_address = behind_proxy.or(peer);
     let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
     if request.header("host").is_none() {
         request.headers.extend(from.get_authority().map(|authority| ("host".to_owned(), authority)));
@@ -64,12 +69,6 @@ fn target(target: &str) -> (String, Option<String>) {
         None => (target, None),
     };
     (if path.starts_with('/') { path } else { "/" }.to_owned(), query)
-}
-
-/// The address without its port, IPv4 always written as IPv4.
-fn address(text: &str) -> Option<String> {
-    let address = text.parse().map(|with_port: SocketAddr| with_port.ip()).or_else(|_| text.parse::<IpAddr>());
-    address.ok().map(|address| address.to_canonical().to_string())
 }
 
 /// The body, or a byte more than the limit of one that is too long.
