@@ -73,7 +73,10 @@ async fn serve<P: Platform>(
     if request.method == Method::Options && endpoint.is_open_to_scripts() {
         return Ok(preflight(endpoint));
     }
-    check_method(endpoint, request.method)?; // 2
+    // What is there at a path that names no endpoint, only the tenant says.
+    if *endpoint != Endpoint::Home {
+        check_method(endpoint, request.method)?; // 2
+    }
     if request.body.len() > BODY_LIMIT && *endpoint != Endpoint::Restore {
         return Err(Refusal::BodyTooLarge.into()); // 3
     }
@@ -96,7 +99,10 @@ async fn serve<P: Platform>(
     let tenant = &tenant;
     // 7
     match endpoint {
-        Endpoint::Home => endpoint::home::handle(context, tenant, request).await,
+        Endpoint::Home => {
+            check_method(endpoint, request.method)?;
+            endpoint::home::handle(context, tenant, request).await
+        }
         Endpoint::OpenidConfiguration | Endpoint::OauthAuthorizationServer => {
             endpoint::metadata::handle(context, tenant, request).await
         }
@@ -223,10 +229,12 @@ fn with_challenge(response: Response, tenant: Option<&Tenant>, endpoint: Option<
                 | Endpoint::Restore
         )
     );
+    // There, what is bad about a request is bad about how it presents its token.
+    let is_userinfo = endpoint == Some(&Endpoint::UserInfo);
     match refusal {
         // RFC 6750 §3.1: a request without a token gets no error code.
         Refusal::TokenMissing => response.with("www-authenticate", format!("Bearer realm=\"{realm}\"")),
-        _ if takes_bearer && matches!(status, 401 | 403) => response.with(
+        _ if takes_bearer && (matches!(status, 401 | 403) || (status == 400 && is_userinfo)) => response.with(
             "www-authenticate",
             format!("Bearer realm=\"{realm}\", error=\"{code}\", error_description=\"{text}\""),
         ),

@@ -9,7 +9,7 @@ use vedette::http::Method;
 use vedette::memory::Breakage;
 use vedette::oauth::form;
 
-use support::{Answer, Browser, Client, Deployment, Page, Tokens, User, claims_of};
+use support::{Answer, Browser, Client, Deployment, Page, Tokens, User, claims_of, header_of};
 
 const AFTER: &str = "https://rp.example/signed-out";
 const STATE: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567-._~";
@@ -126,6 +126,22 @@ fn a_hint_that_we_did_not_sign_is_refused() {
         let parameters = [("id_token_hint", hint), ("post_logout_redirect_uri", AFTER), ("state", STATE)];
         scene.assert_refused(&scene.ask(&parameters), hint);
     }
+}
+
+#[test]
+fn a_hint_by_a_key_that_this_isolate_does_not_know_yet_is_one_of_ours() {
+    let mut scene = Scene::new();
+    // No standby, so that a new key signs at once.
+    scene.deployment.execute("DELETE FROM signing_keys WHERE alg = 'RS256' AND ordinal > 1");
+    let kid = header_of(scene.tokens.id_token())["kid"].as_str().unwrap().to_owned();
+    let elsewhere = scene.deployment.other_isolate();
+    elsewhere.send(elsewhere.admin(Method::Post, &format!("/keys/{kid}/revoke"))).expect(200);
+    let code = scene.browser.at(&elsewhere).code(&scene.client.ask(), &scene.alice);
+    scene.tokens = Tokens::of(scene.client.redeem(&elsewhere, &code));
+    assert_ne!(header_of(scene.tokens.id_token())["kid"], kid);
+    scene.deployment.world.advance(10);
+    let answer = scene.ask(&[scene.hint(), ("post_logout_redirect_uri", AFTER)]);
+    assert_eq!((answer.status, answer.location()), (303, AFTER));
 }
 
 #[test]

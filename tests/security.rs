@@ -6,7 +6,7 @@ mod support;
 use serde_json::json;
 use vedette::http::Method;
 use vedette::keys::schedule::ROTATION_PERIOD;
-use vedette::memory::{block_on, interleave};
+use vedette::memory::{Breakage, block_on, interleave};
 use vedette::tenants::kv_key;
 
 use support::{Answer, Browser, Deployment, Page, metadata, verifies};
@@ -20,6 +20,8 @@ fn a_redirect_uri_that_browsers_would_resolve_against_the_issuer_cannot_be_regis
         "https:///rp.example/cb",
         "http:localhost/cb",
         "HTTPS:rp.example/cb",
+        // What is compared is the text, so it would be another one than the browser's.
+        "HTTPS://rp.example/cb",
     ] {
         let answer = deployment.send(deployment.post("/register").json(&metadata(json!({"redirect_uris": [uri]}))));
         assert_eq!(answer.error(), (400, "invalid_redirect_uri"), "{uri}");
@@ -281,4 +283,57 @@ fn a_tenant_whose_rows_cannot_be_cleaned_up_keeps_no_other_from_its_keys() {
         deployment.last_log()["maintenance"],
         json!({"tenants": 2, "keys_made": 8, "cleaned_up": 1, "failed": 1})
     );
+}
+
+#[test]
+fn a_consent_that_nobody_could_give_any_more_is_not_in_the_audit() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    for seed in 0..30 {
+        deployment.world.advance(1);
+        let browser = Browser::new(&deployment);
+        let consent = Page::of(&browser.sign_in(&browser.ask(&client.ask().with("prompt", "consent")), &alice));
+        deployment.patch(&format!("/clients/{}", client.id), &json!({"disabled": false}));
+        let allow = browser.submission(&consent, &[("answer", "allow")]);
+        let disable =
+            deployment.manage(Method::Patch, &format!("/clients/{}", client.id)).json(&json!({"disabled": true}));
+        let before = deployment.audited("consent.granted");
+        let answers = interleave([browser.dressed(allow), disable].map(|call| deployment.handle(call)), seed);
+        let answer = Answer::from(answers.into_iter().next().unwrap());
+        let was_given = answer.response.header("location").is_some_and(|location| location.contains("code="));
+        assert_eq!(deployment.audited("consent.granted") - before, i64::from(was_given), "seed {seed}");
+        deployment.patch(&format!("/clients/{}", client.id), &json!({"disabled": false}));
+    }
+}
+
+#[test]
+fn a_question_that_was_declined_cannot_be_answered_again_as_if_just_signed_in() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    let browser = Browser::new(&deployment);
+    let consent = browser.sign_in(&browser.ask(&client.ask().with("prompt", "login")), &alice);
+    assert_eq!(browser.consent(&consent, "deny").query()["error"], "access_denied");
+    let again = browser.consent(&consent, "allow");
+    assert!(Page::of(&again).is_sign_in(), "{}", again.text());
+}
+
+#[test]
+fn an_honest_sign_in_takes_back_one_attempt_of_its_address_also_when_an_answer_is_lost() {
+    let deployment = Deployment::new();
+    let (client, alice) = (deployment.client(), deployment.user("alice"));
+    let browser = Browser::new(&deployment);
+    let wrong = browser.ask(&client.ask());
+    for _ in 0..5 {
+        let _ = browser.submit(&Page::of(&wrong), &[("username", "nobody"), ("password", "wrong")]);
+    }
+    for lost in 0..3 {
+        let browser = Browser::new(&deployment);
+        let page = browser.ask(&client.ask());
+        deployment.world.break_after(lost, Breakage::SqlAnswerLost);
+        let _ = browser.sign_in(&page, &alice);
+        deployment.world.mend();
+        let attempts =
+            "(SELECT attempts FROM throttles WHERE tenant_id = ?1 AND bucket LIKE 'address:%') WHERE attempts < 5";
+        assert_eq!(deployment.count(attempts), 0, "{lost}");
+    }
 }

@@ -14,6 +14,7 @@ use crate::store::clients::ClientRow;
 use crate::store::sessions::{SessionRow, TOUCH_INTERVAL};
 use crate::store::{clients, consents, first_row, keys, sessions};
 use crate::tenant::Tenant;
+use crate::tenants;
 
 use super::interaction::{self, Situation, Step};
 use super::{again_by_get, cookies, query};
@@ -197,7 +198,11 @@ pub async fn hint_claims<P: Platform>(
     if unverified.typ().is_some_and(|typ| typ != ID_TOKEN) {
         return Err(Refusal::HintInvalid.into());
     }
-    let key = unverified.kid().and_then(|kid| tenant.public_key(kid)).ok_or(Refusal::HintInvalid)?;
+    let key = match unverified.kid() {
+        Some(kid) => tenants::public_key(context, tenant, kid).await?,
+        None => None,
+    };
+    let key = key.ok_or(Refusal::HintInvalid)?;
     let claims: Option<HintClaims> = unverified.verify(context.platform, &key).await?;
     claims.filter(|claims| claims.iss == tenant.issuer()).ok_or_else(|| Refusal::HintInvalid.into())
 }

@@ -33,14 +33,17 @@ pub fn token(request: &Request) -> Result<String, Refusal> {
     }
 }
 
-/// The token of an `Authorization: Bearer` header; the scheme's case does not matter.
+/// The token of an `Authorization: Bearer` header; the scheme's case does not matter. Another scheme is as no header at all
+/// (§3.1: its sender gets no error code).
 pub fn in_header(request: &Request) -> Result<Option<String>, Refusal> {
     let Some(value) = request.header("authorization") else { return Ok(None) };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
-            Ok(Some(token.trim().to_owned()))
-        }
-        _ => Err(Refusal::TokenInvalid("authorization_not_bearer")),
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    match token.trim() {
+        "" => Err(Refusal::TokenInvalid("token_malformed")),
+        token => Ok(Some(token.to_owned())),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::oauth::scope::Scope;
 use crate::oidc::authorization_request::PendingRequest;
 use crate::oidc::claims::consent_items;
 use crate::platform::{Freshness, Platform};
-use crate::store::audit::{self, AuditRow, Event};
+use crate::store::audit::{self, AuditRow, Condition, Event};
 use crate::store::clients::ClientRow;
 use crate::store::sessions::SessionRow;
 use crate::store::{clients, consents, first_row, sessions};
@@ -72,7 +72,9 @@ pub async fn handle<P: Platform>(
         }
         Some("deny") => {
             let row = audit_row(context, Event::ConsentDenied, &pending, &session);
-            context.sql_idempotent(&[audit::insert(tenant.id(), row)], Freshness::Primary).await?;
+            let batch =
+                [audit::insert(tenant.id(), row), sessions::spend_answer(tenant.id(), &session.id, &pending.id)];
+            context.sql_idempotent(&batch, Freshness::Primary).await?;
             Ok(interaction::answer_with_error(context, tenant, addressee, &Refusal::AccessDenied.into()))
         }
         _ => Err(Refusal::MalformedParameter { name: "answer", why: "has to be allow, deny or switch" }.into()),
@@ -88,9 +90,11 @@ async fn remember<P: Platform>(
 ) -> Result<Option<String>, Error> {
     let items = consent_items(&Scope::stored(&pending.request.scope), &pending.request.claims);
     let client_id = &pending.request.addressee.client_id;
+    let granted_at = context.now();
+    let row = audit_row(context, Event::ConsentGranted, pending, session);
     let batch = [
-        consents::grant(tenant.id(), &session.user_id, client_id, &items.join(" "), context.now()),
-        audit::insert(tenant.id(), audit_row(context, Event::ConsentGranted, pending, session)),
+        consents::grant(tenant.id(), &session.user_id, client_id, &items.join(" "), granted_at),
+        audit::insert_if(tenant.id(), row, Condition::Consent { granted_at }),
         sessions::spend_answer(tenant.id(), &session.id, &pending.id),
     ];
     let answer = context.sql_idempotent(&batch, Freshness::PrimaryWithBookmark).await?;

@@ -56,7 +56,7 @@ pub fn next_step(situation: &Situation<'_>) -> Step {
     let is_fresh = pending_id.is_some_and(|id| id == session.answered_request);
     let wants_fresh = request.prompt.login || request.prompt.select_account || request.max_age == Some(0);
     let too_old = request.max_age.is_some_and(|max_age| now.since(session.auth_time) > max_age);
-    let other_person = request.expected_sub.as_ref().is_some_and(|sub| *sub != session.user_id);
+    let other_person = !request.expected_subs.is_empty() && !request.expected_subs.contains(&session.user_id);
     if ((wants_fresh || too_old) && !is_fresh) || other_person {
         return Step::SignIn;
     }

@@ -46,9 +46,9 @@ pub struct AuthorizationRequest {
     pub max_age: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,
-    /// `sub` that has to be the one signed in: from `id_token_hint` or the `claims` parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_sub: Option<String>,
+    /// One of these has to be signed in, if there are any: from `id_token_hint` or the `claims` parameter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected_subs: Vec<String>,
     pub claims: ClaimsRequest,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acr_values: Vec<String>,
@@ -140,9 +140,7 @@ impl AuthorizationRequest {
         if claims.acr_essential && !claims.acr.is_empty() && !claims.acr.iter().any(|acr| acr == ACR_PASSWORD) {
             return Err(Refusal::AcrUnavailable);
         }
-        if let (Some(asked), Some(hinted)) = (&claims.sub, &hinted_sub)
-            && asked != hinted
-        {
+        if hinted_sub.as_ref().is_some_and(|hinted| !claims.subs.is_empty() && !claims.subs.contains(hinted)) {
             return Err(Refusal::MalformedParameter { name: "claims", why: "asks for another sub than id_token_hint" });
         }
         Ok(Self {
@@ -152,7 +150,7 @@ impl AuthorizationRequest {
             prompt: Prompt::parse(form.value("prompt"))?,
             max_age: max_age(form.value("max_age"))?.or(client.default_max_age),
             login_hint: form.owned("login_hint").filter(|hint| hint.len() <= 320),
-            expected_sub: hinted_sub.or_else(|| claims.sub.clone()),
+            expected_subs: hinted_sub.map_or_else(|| claims.subs.clone(), |hinted| vec![hinted]),
             acr_values: acr_values(form, client),
             claims,
             addressee,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -60,9 +61,9 @@ pub struct ClaimsRequest {
     /// Claims asked for in the ID token by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub id_token: Vec<String>,
-    /// `sub` that the client insists on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sub: Option<String>,
+    /// The client insists on one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subs: Vec<String>,
     /// `acr` values asked for in the ID token; essential when `acr_essential`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acr: Vec<String>,
@@ -75,11 +76,24 @@ pub struct ClaimsRequest {
 
 #[derive(Deserialize)]
 struct Parameter {
-    #[serde(default)]
-    userinfo: Option<BTreeMap<String, Option<Wish>>>,
-    #[serde(default)]
-    id_token: Option<BTreeMap<String, Option<Wish>>>,
+    #[serde(default, deserialize_with = "known")]
+    userinfo: Wishes,
+    #[serde(default, deserialize_with = "known")]
+    id_token: Wishes,
 }
+
+type Wishes = Option<BTreeMap<String, Option<Wish>>>;
+
+/// Leaves out what is not understood, whatever its value is (§5.5).
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Wishes, D::Error> {
+    let Some(all) = Option::<Map<String, Value>>::deserialize(deserializer)? else { return Ok(None) };
+    let known = all.into_iter().filter(|(name, _)| is_supported(name) || MEANT.contains(&name.as_str()));
+    let wishes = known.map(|(name, wish)| Ok((name, serde_json::from_value(wish).map_err(D::Error::custom)?)));
+    wishes.collect::<Result<_, _>>().map(Some)
+}
+
+/// Claims that a request says more about than that it wants them.
+const MEANT: [&str; 3] = ["sub", "acr", "auth_time"];
 
 #[derive(Deserialize, Default, Clone)]
 struct Wish {
@@ -106,21 +120,22 @@ impl ClaimsRequest {
         // serde would also read a struct from a list.
         let object: Map<String, Value> = serde_json::from_str(text).map_err(|_| malformed())?;
         let parameter: Parameter = serde_json::from_value(Value::Object(object)).map_err(|_| malformed())?;
-        let names = |wishes: &Option<BTreeMap<String, Option<Wish>>>| -> Vec<String> {
+        let names = |wishes: &Wishes| -> Vec<String> {
             wishes.iter().flatten().map(|(name, _)| name.clone()).filter(|name| is_supported(name)).collect()
         };
         let wish = |name: &str| {
             let found = parameter.id_token.as_ref().and_then(|wishes| wishes.get(name).cloned());
             found.map(Option::unwrap_or_default)
         };
-        let sub_of = |wishes: &Option<BTreeMap<String, Option<Wish>>>| {
-            wishes.as_ref().and_then(|wishes| wishes.get("sub")?.as_ref()?.texts().first().cloned())
+        let subs_of = |wishes: &Wishes| {
+            wishes.as_ref().and_then(|wishes| wishes.get("sub")?.as_ref().map(Wish::texts)).unwrap_or_default()
         };
+        let subs = Some(subs_of(&parameter.id_token)).filter(|subs| !subs.is_empty());
         let acr = wish("acr");
         Ok(Self {
             userinfo: names(&parameter.userinfo),
             id_token: names(&parameter.id_token),
-            sub: sub_of(&parameter.id_token).or_else(|| sub_of(&parameter.userinfo)),
+            subs: subs.unwrap_or_else(|| subs_of(&parameter.userinfo)),
             acr_essential: acr.as_ref().is_some_and(|wish| wish.essential),
             acr: acr.map(|wish| wish.texts()).unwrap_or_default(),
             auth_time: wish("auth_time").is_some(),
@@ -214,9 +229,22 @@ mod tests {
 
     #[test]
     fn a_malformed_claims_parameter_is_refused() {
-        for bad in ["", "{", "[]", r#"{"userinfo":7}"#] {
+        for bad in ["", "{", "[]", r#"{"userinfo":7}"#, r#"{"userinfo":{"name":7}}"#] {
             assert!(ClaimsRequest::parse(Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_ignored_whatever_it_says() {
+        let text = r#"{"userinfo":{"verified_claims":[{"essential":7}],"name":null},"id_token":{"x":7},"y":[]}"#;
+        let expected = ClaimsRequest { userinfo: vec!["name".to_owned()], ..ClaimsRequest::default() };
+        assert_eq!(ClaimsRequest::parse(Some(text)).unwrap(), expected);
+    }
+
+    #[test]
+    fn one_of_several_subjects_will_do() {
+        let request = ClaimsRequest::parse(Some(r#"{"id_token":{"sub":{"values":["a","b"]}}}"#)).unwrap();
+        assert_eq!(request.subs, ["a", "b"]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ const IF_USER_UNCHANGED: &str = insert_when!(
 const IF_CLIENT: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND operator = 0");
 const IF_CLIENT_UNCHANGED: &str = insert_when!("clients WHERE tenant_id = ?1 AND id = ?7 AND updated_at = ?11");
 const IF_SESSION: &str = insert_when!("sessions WHERE tenant_id = ?1 AND id = ?11");
+const IF_CONSENT: &str =
+    insert_when!("consents WHERE tenant_id = ?1 AND user_id = ?6 AND client_id = ?7 AND granted_at = ?11");
 const IF_KEY: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11");
 const IF_KEY_NOT_REVOKED: &str = insert_when!("signing_keys WHERE tenant_id = ?1 AND kid = ?11 AND revoked_at IS NULL");
 const IF_KEY_AND_HEIR: &str = insert_when!(
@@ -47,6 +49,7 @@ pub const STATEMENTS: &[&str] = &[
     IF_CLIENT,
     IF_CLIENT_UNCHANGED,
     IF_SESSION,
+    IF_CONSENT,
     IF_KEY,
     IF_KEY_NOT_REVOKED,
     IF_KEY_AND_HEIR,
@@ -146,6 +149,8 @@ pub enum Condition<'a> {
     ClientUnchanged { updated_at: UnixTime },
     /// The session is there.
     Session { id: &'a str },
+    /// The user's consent to the client is of this moment.
+    Consent { granted_at: UnixTime },
     /// The signing key is there.
     Key { kid: &'a str },
     /// The signing key is there and not revoked.
@@ -184,6 +189,10 @@ pub fn insert_if(tenant_id: &str, row: AuditRow<'_>, condition: Condition<'_>) -
         Condition::Session { id } => {
             parameters.push(id.into());
             IF_SESSION
+        }
+        Condition::Consent { granted_at } => {
+            parameters.push(granted_at.into());
+            IF_CONSENT
         }
         Condition::Key { kid } => {
             parameters.push(kid.into());

@@ -10,8 +10,8 @@ const COUNT: &str = "INSERT INTO throttles (tenant_id, bucket, attempts, window_
      window_started_at = CASE WHEN window_started_at <= ?4 THEN ?3 ELSE window_started_at END \
      RETURNING attempts, window_started_at";
 const CLEAR: &str = "DELETE FROM throttles WHERE tenant_id = ?1 AND bucket = ?2";
-const REFUND: &str =
-    "UPDATE throttles SET attempts = attempts - 1 WHERE tenant_id = ?1 AND bucket = ?2 AND attempts > 0";
+const REFUND: &str = "UPDATE throttles SET attempts = attempts - 1 WHERE tenant_id = ?1 AND bucket = ?2 AND attempts > 0 \
+     AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.tenant_id = ?1 AND s.id = ?3)";
 
 pub const STATEMENTS: &[&str] = &[COUNT, CLEAR, REFUND];
 
@@ -41,8 +41,9 @@ pub fn clear(tenant_id: &str, bucket: &str) -> Statement {
     Statement::new(CLEAR, vec![tenant_id.into(), bucket.into()])
 }
 
-/// Takes one attempt back: it turned out to be an honest one.
+/// Takes one attempt back, which turned out to be an honest one: before the session that it begins is there, so that a batch
+/// that is sent again takes back no more.
 #[must_use]
-pub fn refund(tenant_id: &str, bucket: &str) -> Statement {
-    Statement::new(REFUND, vec![tenant_id.into(), bucket.into()])
+pub fn refund(tenant_id: &str, bucket: &str, session_id: &str) -> Statement {
+    Statement::new(REFUND, vec![tenant_id.into(), bucket.into(), session_id.into()])
 }

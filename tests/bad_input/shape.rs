@@ -58,6 +58,16 @@ fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[test]
+fn where_nothing_is_no_method_helps() {
+    let deployment = Deployment::new();
+    for method in [Method::Get, Method::Post, Method::Put, Method::Delete, Method::Other] {
+        for path in ["/nothing", "/login/x"] {
+            assert_eq!(deployment.send(deployment.call(method, path)).status, 404, "{} {path}", method.as_str());
+        }
+    }
+}
+
+#[test]
 fn head_says_what_get_says_without_a_body() {
     let deployment = Deployment::new();
     for path in ["/", "/.well-known/openid-configuration", "/jwks", "/authorize", "/health", "/nothing"] {

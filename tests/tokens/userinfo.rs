@@ -158,3 +158,19 @@ fn scripts_of_other_origins_may_ask_first() {
     assert_eq!(answer.header("access-control-allow-methods"), "GET, POST");
     assert_eq!(answer.header("access-control-allow-headers"), "authorization, content-type");
 }
+
+#[test]
+fn who_presents_no_bearer_token_is_told_how_and_gets_no_error_code() {
+    let scene = Scene::new();
+    let deployment = &scene.deployment;
+    let challenge = |call| {
+        let answer = deployment.send(call);
+        (answer.status, answer.header("www-authenticate").to_owned())
+    };
+    let bare = (401, format!("Bearer realm=\"{}\"", deployment.issuer));
+    assert_eq!(challenge(deployment.get("/userinfo")), bare);
+    assert_eq!(challenge(deployment.get("/userinfo").basic("a", "b")), bare);
+    let twice = deployment.post("/userinfo").bearer("x").form(&[("access_token", "x")]);
+    let (status, told) = challenge(twice);
+    assert!(status == 400 && told.contains("error=\"invalid_request\""), "{told}");
+}
