@@ -29,7 +29,8 @@ const miniflare = new Miniflare({
   cf: false,
   log: new Log(LogLevel.ERROR),
   // As Vedette's are.
-  handleStructuredLogs: () => {},
+  structuredWorkerdLogs: false,
+  handleRuntimeStdio: (...streams) => streams.forEach((stream) => stream.resume()),
 });
 
 let stopping = false;

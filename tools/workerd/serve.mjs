@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, relative } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare } from "miniflare";
 import workerd from "workerd";
@@ -36,7 +37,9 @@ const miniflare = new Miniflare({
   cf: false,
   unsafeTriggerHandlers: true,
   log: new Log(LogLevel.ERROR),
-  handleStructuredLogs: ({ message }) => void process.stdout.write(`${message}\n`),
+  // As workerd prints by itself. To have it wrap each line in JSON of its own costs as much as all the rest of a small answer.
+  structuredWorkerdLogs: false,
+  handleRuntimeStdio: (...streams) => streams.forEach(passOn),
 });
 
 let stopping = false;
@@ -58,6 +61,11 @@ async function stop() {
   stopping = true;
   await miniflare.dispose().catch(() => {});
   process.exit(0);
+}
+
+// Line by line, so that neither stream cuts a line of the other in two.
+function passOn(stream) {
+  createInterface({ input: stream }).on("line", (line) => void process.stdout.write(`${line}\n`));
 }
 
 // All instances are one Worker on one D1 database and one KV namespace; only their ports and their own variables differ.
