@@ -81,7 +81,7 @@ impl Platform for Workers {
 
     async fn sql(&self, batch: &[Statement], freshness: Freshness<'_>) -> Result<Answer, Fault> {
         let database = self.binding("DB").ok_or_else(|| Fault::Sql("there is no binding DB".to_owned()))?;
-        sql::run(database.unchecked_ref(), batch, freshness).await
+        sql::run(&database, batch, freshness).await
     }
 
     async fn generate_key(&self, alg: Alg) -> Result<NewKey, Fault> {

@@ -1,12 +1,18 @@
 //! The D1 database bound as `DB`.
+//!
+//! A batch goes to JavaScript as one text and comes back as one (sql.mjs): with a call for every statement, parameter and
+//! column, a batch that makes tokens crossed more than a hundred times.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::time::Duration;
 
-use js_sys::{Array, Object};
-use wasm_bindgen::{JsCast, JsValue};
-use worker::worker_sys::{D1Database, D1DatabaseSession, D1PreparedStatement, D1Result};
+use js_sys::Promise;
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Visitor};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::deadline::within;
 use super::message_of;
 use crate::platform::{Answer, Fault, Freshness, Row, Statement, Value};
 
@@ -17,106 +23,125 @@ const BULK_DEADLINE: Duration = Duration::from_secs(30);
 /// Doubles are exact up to here, and D1 takes every number as a double.
 const EXACT: i64 = 1 << 53;
 
-pub(super) async fn run(database: &D1Database, batch: &[Statement], freshness: Freshness<'_>) -> Result<Answer, Fault> {
+#[wasm_bindgen(module = "/src/cloudflare/sql.mjs")]
+extern "C" {
+    /// Keeps a statement's text under the number of its turn.
+    fn know(sql: &str);
+    /// Answers JSON, or null when there is no answer in time.
+    fn batch(database: &JsValue, anchor: Option<&str>, statements: &str, milliseconds: u32) -> Promise;
+    /// As many texts as before are known no more.
+    #[wasm_bindgen(js_name = forgetStatements)]
+    fn forget_statements();
+}
+
+thread_local! {
+    /// Statements that JavaScript has the text of, by their numbers. Texts are constants: the same address is the same text.
+    static KNOWN: RefCell<Vec<&'static str>> = {
+        // Of the instance before this one, if that broke.
+        forget_statements();
+        RefCell::default()
+    };
+}
+
+/// A statement by its number, and its parameters.
+#[derive(Serialize)]
+struct Numbered<'a>(usize, Vec<Bound<'a>>);
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Bound<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+}
+
+/// The rows of each statement, as lists of their columns, and the session's bookmark.
+#[derive(serde::Deserialize)]
+struct Batch(Vec<Vec<Vec<Column>>>, Option<String>);
+
+struct Column(Value);
+
+pub(super) async fn run(
+    database: &JsValue,
+    statements: &[Statement],
+    freshness: Freshness<'_>,
+) -> Result<Answer, Fault> {
     let anchor = match freshness {
         Freshness::Primary => None,
         Freshness::PrimaryWithBookmark => Some("first-primary"),
         Freshness::AtLeast(bookmark) => Some(bookmark.unwrap_or("first-unconstrained")),
     };
-    let session = anchor.map(|anchor| database.with_session(Some(anchor))).transpose().map_err(fault)?;
-    let target = session.as_ref().map_or(Target::Database(database), Target::Session);
-
-    let statements = Array::new();
-    for statement in batch {
-        statements.push(target.prepare(statement)?.as_ref());
-    }
-    let deadline = if batch.iter().any(|statement| statement.bulk) { BULK_DEADLINE } else { DEADLINE };
-    let results = within(deadline, target.batch(statements).map_err(fault)?.into_future())
-        .await
-        .ok_or(Fault::SqlTimeout)?
-        .map_err(fault)?;
-
-    let rows = results.dyn_into::<Array>().map_err(unexpected)?.iter().map(rows_of).collect::<Result<_, _>>()?;
-    let bookmark = match (freshness, session) {
-        (Freshness::PrimaryWithBookmark | Freshness::AtLeast(_), Some(session)) => {
-            session.get_bookmark().map_err(fault)?
-        }
-        _ => None,
-    };
-    Ok(Answer { rows, bookmark })
+    let numbered = statements.iter().map(numbered).collect::<Result<Vec<_>, _>>()?;
+    let text = serde_json::to_string(&numbered).map_err(|error| Fault::Sql(error.to_string()))?;
+    let deadline = if statements.iter().any(|statement| statement.bulk) { BULK_DEADLINE } else { DEADLINE };
+    let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+    let answer = batch(database, anchor, &text, milliseconds).await;
+    let answer = answer.map_err(|error| Fault::Sql(message_of(&error)))?.as_string().ok_or(Fault::SqlTimeout)?;
+    // Not serde's own sentence, which quotes what it found.
+    let Batch(rows, bookmark) = serde_json::from_str(&answer)
+        .map_err(|_| Fault::Sql("D1 answered with something else than rows of numbers, texts and nulls".to_owned()))?;
+    let row = |columns: Vec<Column>| Row(columns.into_iter().map(|Column(value)| value).collect());
+    Ok(Answer { rows: rows.into_iter().map(|rows| rows.into_iter().map(row).collect()).collect(), bookmark })
 }
 
-/// What statements are prepared on and sent to. (A session's class and the database's share no type.)
-enum Target<'a> {
-    Database(&'a D1Database),
-    Session(&'a D1DatabaseSession),
+fn numbered(statement: &Statement) -> Result<Numbered<'_>, Fault> {
+    Ok(Numbered(number_of(statement.sql), statement.parameters.iter().map(bound).collect::<Result<_, _>>()?))
 }
 
-impl Target<'_> {
-    fn prepare(&self, statement: &Statement) -> Result<D1PreparedStatement, Fault> {
-        let prepared = match self {
-            Self::Database(database) => database.prepare(statement.sql),
-            Self::Session(session) => session.session_prepare(statement.sql),
-        }
-        .map_err(fault)?;
-        if statement.parameters.is_empty() {
-            return Ok(prepared);
-        }
-        let parameters = Array::new();
-        for value in &statement.parameters {
-            parameters.push(&bound(value)?);
-        }
-        prepared.bind(parameters).map_err(fault)
-    }
-
-    fn batch(&self, statements: Array) -> Result<js_sys::Promise, JsValue> {
-        match self {
-            Self::Database(database) => database.batch(statements),
-            Self::Session(session) => session.session_batch(statements),
-        }
-    }
+fn number_of(sql: &'static str) -> usize {
+    KNOWN.with_borrow_mut(|known| {
+        known.iter().position(|other| std::ptr::eq(*other, sql)).unwrap_or_else(|| {
+            know(sql);
+            known.push(sql);
+            known.len() - 1
+        })
+    })
 }
 
-fn bound(value: &Value) -> Result<JsValue, Fault> {
+fn bound(value: &Value) -> Result<Bound<'_>, Fault> {
     match value {
-        Value::Null => Ok(JsValue::NULL),
-        Value::Integer(number) if (-EXACT..=EXACT).contains(number) => Ok(JsValue::from_f64(*number as f64)),
+        Value::Null => Ok(Bound::Null),
+        Value::Integer(number) if (-EXACT..=EXACT).contains(number) => Ok(Bound::Integer(*number)),
         Value::Integer(_) => Err(Fault::Sql("a bound integer is beyond 2^53".to_owned())),
-        Value::Real(number) => Ok(JsValue::from_f64(*number)),
-        Value::Text(text) => Ok(JsValue::from_str(text)),
+        Value::Real(number) => Ok(Bound::Real(*number)),
+        Value::Text(text) => Ok(Bound::Text(text)),
     }
 }
 
-fn rows_of(result: JsValue) -> Result<Vec<Row>, Fault> {
-    let rows = result.unchecked_into::<D1Result>().results().map_err(fault)?.unwrap_or_default();
-    rows.iter().map(|row| row_of(&row)).collect()
-}
-
-/// The columns in the order of the statement: JavaScript keeps the order in which D1 made an object's members, unless a
-/// name is a number or occurs twice, which [`Row`] rules out.
-fn row_of(row: &JsValue) -> Result<Row, Fault> {
-    Object::values(row.unchecked_ref()).iter().map(|value| read(&value)).collect::<Result<_, _>>().map(Row)
-}
-
-fn read(value: &JsValue) -> Result<Value, Fault> {
-    if let Some(number) = value.as_f64() {
-        // The cast saturates; a double beyond it is then not equal.
-        let integer = number as i64;
-        return Ok(if integer as f64 == number { Value::Integer(integer) } else { Value::Real(number) });
+impl<'de> Deserialize<'de> for Column {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ColumnVisitor)
     }
-    if let Some(text) = value.as_string() {
-        return Ok(Value::Text(text));
-    }
-    if value.is_null() {
-        return Ok(Value::Null);
-    }
-    Err(Fault::Sql("a column is neither a number, nor text, nor null".to_owned()))
 }
 
-fn fault(error: JsValue) -> Fault {
-    Fault::Sql(message_of(&error))
-}
+struct ColumnVisitor;
 
-fn unexpected(_: JsValue) -> Fault {
-    Fault::Sql("D1 answered with something else than a list of results".to_owned())
+impl Visitor<'_> for ColumnVisitor {
+    type Value = Column;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, a text or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Column, E> {
+        Ok(Column(Value::Null))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Column, E> {
+        Ok(Column(Value::Integer(number)))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Column, E> {
+        // D1's numbers are doubles, so what is beyond i64 is no exact one.
+        Ok(Column(i64::try_from(number).map_or(Value::Real(number as f64), Value::Integer)))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Column, E> {
+        Ok(Column(Value::Real(number)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Column, E> {
+        Ok(Column(Value::Text(text.to_owned())))
+    }
 }
