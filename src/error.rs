@@ -30,21 +30,32 @@ impl From<Fault> for Error {
 pub enum Refusal {
     // The shape of the request.
     NotFound,
+    /// At an address of the management API that names one.
+    NoSuch(&'static str),
     NoTenant,
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed {
+        allow: String,
+    },
     BodyTooLarge,
-    WrongContentType { expected: &'static str },
+    WrongContentType {
+        expected: &'static str,
+    },
     MalformedBody(&'static str),
     DuplicateParameter(String),
     MissingParameter(&'static str),
-    MalformedParameter { name: &'static str, why: &'static str },
+    MalformedParameter {
+        name: &'static str,
+        why: &'static str,
+    },
     RequestTooLarge,
 
     // Clients.
     UnknownClient,
     ClientDisabled,
     ClientAuthenticationMissing,
-    ClientAuthenticationFailed { basic: bool },
+    ClientAuthenticationFailed {
+        basic: bool,
+    },
     TwoClientAuthentications,
     GrantTypeNotRegistered,
     ResponseTypeNotRegistered,
@@ -91,9 +102,12 @@ pub enum Refusal {
 
     // Protected resources.
     TokenMissing,
+    MaintenanceSecretWrong,
     TokenTwice,
     TokenInvalid(&'static str),
-    InsufficientScope { needed: &'static str },
+    InsufficientScope {
+        needed: &'static str,
+    },
     NotAnOperator,
 
     // Registration and management.
@@ -102,7 +116,10 @@ pub enum Refusal {
     InvalidRedirectUri(String),
     InvalidClientMetadata(String),
     SoftwareStatementUnsupported,
-    InvalidMember { name: String, why: &'static str },
+    InvalidMember {
+        name: String,
+        why: &'static str,
+    },
     Conflict(&'static str),
 
     // Logout.
@@ -145,6 +162,7 @@ impl Refusal {
         use Refusal as R;
         match self {
             R::NotFound => told(404, "not_found", "not_found", "There is nothing at this address."),
+            R::NoSuch(what) => told(404, "not_found", "not_found", format!("There is no such {what}.")),
             R::NoTenant => told(404, "not_found", "no_tenant", "No issuer is set up for this host and path."),
             R::MethodNotAllowed { allow } => {
                 told(405, "invalid_request", "method_not_allowed", format!("This address answers to {allow}."))
@@ -334,6 +352,12 @@ impl Refusal {
                 told(400, "invalid_request", "token_twice", "The access token is given in more than one way.")
             }
             R::TokenInvalid(why) => told(401, "invalid_token", why, "The access token is not valid."),
+            R::MaintenanceSecretWrong => told(
+                401,
+                "invalid_token",
+                "maintenance_secret_wrong",
+                "The bearer token has to be the MAINTENANCE_SECRET of this deployment.",
+            ),
             R::InsufficientScope { needed } => told(
                 403,
                 "insufficient_scope",

@@ -5,6 +5,7 @@ import { after, describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { Browser } from "./browser.mjs";
 import { HOSTS, startHost } from "./host.mjs";
+import { proxy } from "./suite/proxy.mjs";
 import { restart } from "./suite/restart.mjs";
 import { rootSecret } from "./suite/root_secret.mjs";
 import { setUp } from "./suite/set_up.mjs";
@@ -41,6 +42,8 @@ for (const host of HOSTS) {
     rootSecret(() => target);
   });
 }
+
+proxy();
 
 function described(text, term) {
   return text.match(new RegExp(`<dt>${term}</dt>\\s*<dd><code>([^<]*)</code></dd>`))[1];

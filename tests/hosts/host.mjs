@@ -42,8 +42,9 @@ process.on("exit", () => {
  * @param {string[]} [options.regions] instead: one instance in each of these regions
  * @param {number} [options.clockSpeed] how many times as fast as this machine's the host's clock runs (default 1)
  * @param {string[]} [options.args] further arguments of `xtask dev`
+ * @param {object} [options.env] further variables of its environment
  */
-export async function startHost({ host, state, port, demo = true, issuer, regions = [], instances = regions.length || 1, clockSpeed = 1, args = [] }) {
+export async function startHost({ host, state, port, demo = true, issuer, regions = [], instances = regions.length || 1, clockSpeed = 1, args = [], env = {} }) {
   const ownState = state === undefined;
   state ??= mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "vedette-test-"));
   if (ownState) ownStates.add(state);
@@ -108,7 +109,7 @@ export async function startHost({ host, state, port, demo = true, issuer, region
   let clockStart = 0;
 
   async function start() {
-    const child = spawn(xtask, command, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(xtask, command, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise((resolve) => child.once("close", (code, signal) => resolve(code ?? signal)));
     run = { child, exited, stdout: "", stderr: "" };
     running.add(child);

@@ -31,7 +31,7 @@ pub async fn list<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &Re
     let page = Page::of(request)?;
     let batch = [tenants::by_id(tenant_id), clients::page(tenant_id, page.after(), page.rows())];
     let answer = desk.context.sql(&batch, Freshness::Primary).await?;
-    first_row(&answer, 0).ok_or(Refusal::NotFound)?;
+    first_row(&answer, 0).ok_or(Refusal::NoSuch("tenant"))?;
     let rows = all_rows(&answer, 1).iter().map(ClientRow::from_row).collect::<Result<Vec<_>, _>>()?;
     Ok(page.response("clients", &rows, |client| &client.id, |client| Value::Object(shown(client))))
 }
@@ -60,7 +60,7 @@ pub async fn create<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &
     let change = desk.change(tenant_id, Event::ClientCreated, &[]).of_client(&client.id); // 3
     let batch = vec![clients::insert(tenant_id, &client), change.decide(Condition::Client)];
     if !change.make(desk.context, batch).await? {
-        return Err(Refusal::NotFound.into());
+        return Err(Refusal::NoSuch("tenant").into());
     }
     let new_secret = client.secret_hash.is_some().then_some(&new_secret);
     Ok(Response::json(201, &shown_with_secret(&client, new_secret)))
@@ -126,7 +126,7 @@ pub async fn delete<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) 
 
 async fn load<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<ClientRow, Error> {
     let answer = desk.context.sql(&[clients::of_any_tenant(tenant_id, id)], Freshness::Primary).await?;
-    Ok(ClientRow::from_row(first_row(&answer, 0).ok_or(Refusal::NotFound)?)?)
+    Ok(ClientRow::from_row(first_row(&answer, 0).ok_or(Refusal::NoSuch("client"))?)?)
 }
 
 /// Replaces a client by what `edit` makes of it, while nobody else changes it; answers it before and after.

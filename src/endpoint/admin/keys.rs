@@ -64,7 +64,7 @@ pub async fn rotate<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &
 pub async fn revoke<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, kid: &str) -> Result<Response, Error> {
     for _ in 0..ATTEMPTS {
         let tenant = read(desk, tenant_id).await?;
-        let row = tenant.data().keys.iter().find(|row| row.kid == kid).ok_or(Refusal::NotFound)?; // 1
+        let row = tenant.data().keys.iter().find(|row| row.kid == kid).ok_or(Refusal::NoSuch("key"))?; // 1
         let now = desk.context.now();
         if row.revoked_at.is_some() {
             return Ok(Response::json(200, &revoked(&tenant, row, now)));
@@ -100,7 +100,7 @@ pub async fn revoke<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, kid: &str)
         }
         let tenant = read(desk, tenant_id).await?; // 4
         maintenance::defer(desk.context, tenant_id, tenant.locator(), Occasion::Change); // 5
-        let row = tenant.data().keys.iter().find(|row| row.kid == kid).ok_or(Refusal::NotFound)?;
+        let row = tenant.data().keys.iter().find(|row| row.kid == kid).ok_or(Refusal::NoSuch("key"))?;
         return Ok(Response::json(200, &revoked(&tenant, row, now)));
     }
     Err(CHANGED_MEANWHILE.into())
@@ -114,7 +114,7 @@ async fn read<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str) -> Result<Rc<Ten
         desk.tenant(tenant_id).await?.locator
     };
     let tenant = tenants::read(desk.context, &locator).await?;
-    Ok(tenant.filter(|tenant| tenant.id() == tenant_id).ok_or(Refusal::NotFound)?)
+    Ok(tenant.filter(|tenant| tenant.id() == tenant_id).ok_or(Refusal::NoSuch("tenant"))?)
 }
 
 /// What is to be rotated.

@@ -192,7 +192,7 @@ impl<P: Platform> Desk<'_, P> {
 
     async fn tenant(&self, id: &str) -> Result<TenantRow, Error> {
         let answer = self.context.sql(&[by_id(id)], Freshness::Primary).await?;
-        let row = first_row(&answer, 0).ok_or(Refusal::NotFound)?;
+        let row = first_row(&answer, 0).ok_or(Refusal::NoSuch("tenant"))?;
         Ok(TenantRow::from_row(row)?)
     }
 }

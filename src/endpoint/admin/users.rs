@@ -32,7 +32,7 @@ pub async fn list<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &Re
     let page = Page::of(request)?;
     let batch = [tenants::by_id(tenant_id), users::page(tenant_id, page.after(), page.rows())];
     let answer = desk.context.sql(&batch, Freshness::Primary).await?;
-    first_row(&answer, 0).ok_or(Refusal::NotFound)?;
+    first_row(&answer, 0).ok_or(Refusal::NoSuch("tenant"))?;
     let rows = all_rows(&answer, 1).iter().map(UserRow::from_row).collect::<Result<Vec<_>, _>>()?;
     Ok(page.response("users", &rows, |user| &user.id, show))
 }
@@ -121,12 +121,12 @@ pub async fn change<P: Platform>(
 pub async fn delete<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<Response, Error> {
     let change = desk.change(tenant_id, Event::UserDeleted, &[]).of_user(id);
     let batch = vec![change.decide(Condition::User), users::delete(tenant_id, id, change.decision())];
-    if change.make(desk.context, batch).await? { Ok(no_content()) } else { Err(Refusal::NotFound.into()) }
+    if change.make(desk.context, batch).await? { Ok(no_content()) } else { Err(Refusal::NoSuch("user").into()) }
 }
 
 async fn load<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, id: &str) -> Result<UserRow, Error> {
     let answer = desk.context.sql(&[users::by_id(tenant_id, id)], Freshness::Primary).await?;
-    Ok(UserRow::from_row(first_row(&answer, 0).ok_or(Refusal::NotFound)?)?)
+    Ok(UserRow::from_row(first_row(&answer, 0).ok_or(Refusal::NoSuch("user"))?)?)
 }
 
 fn username_taken() -> Error {

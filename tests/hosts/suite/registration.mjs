@@ -36,8 +36,8 @@ export function registration(target) {
       assert.equal(updated.status, 200, updated.text);
       assert.deepEqual([updated.body.redirect_uris, updated.body.contacts], [update.redirect_uris, undefined]);
       assert.deepEqual((await own("GET")).body.redirect_uris, update.redirect_uris);
-      assertError(await own("PUT", { redirect_uris: update.redirect_uris }), 400, "invalid_request");
-      assertError(await own("PUT", { ...update, client_id: target.op.demo.client_id }), 400, "invalid_request");
+      assertError(await own("PUT", { redirect_uris: update.redirect_uris }), 400, "invalid_client_metadata");
+      assertError(await own("PUT", { ...update, client_id: target.op.demo.client_id }), 400, "invalid_client_metadata");
       const page = await target.browser().open(relyingParty().request().url(target.base));
       assert.deepEqual([page.status, page.location], [400, null], "the redirect URI of before");
     });
