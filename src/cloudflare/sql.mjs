@@ -32,8 +32,9 @@ export async function batch(database, anchor, text, milliseconds) {
   try {
     const answers = await Promise.race([target.batch(prepared), late]);
     if (answers === null) return null;
-    const rows = answers.map(({ results }) => results.map((row) => Object.values(row)));
-    return JSON.stringify([rows, session?.getBookmark() ?? null]);
+    // Row by row: a backup's rows are too many to be there once more as lists.
+    const rows = answers.map(({ results }) => `[${(results ?? []).map((row) => JSON.stringify(Object.values(row))).join()}]`);
+    return `[[${rows.join()}],${JSON.stringify(session?.getBookmark() ?? null)}]`;
   } finally {
     clearTimeout(timer);
   }
