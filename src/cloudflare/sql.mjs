@@ -13,14 +13,44 @@ export function forgetStatements() {
 }
 
 // Sends a batch to D1, `[[number, parameters], …]` in JSON, and answers `[rows of each statement, bookmark]` in JSON, or null
-// when that takes longer than so many milliseconds; what was begun D1 may still finish. With an anchor it is a batch of a
-// session that begins there.
-//
-// A row is the list of its columns in the order of the statement: JavaScript keeps the order in which D1 made an object's
-// members, unless a name is a number or occurs twice, which `Row` (src/platform.rs) rules out.
+// when that takes longer than so many milliseconds. With an anchor it is a batch of a session that begins there.
 export async function batch(database, anchor, text, milliseconds) {
   const session = anchor === undefined ? undefined : database.withSession(anchor);
-  const target = session ?? database;
+  const answers = await answered(session ?? database, text, milliseconds);
+  if (answers === null) return null;
+  return JSON.stringify([answers.map(({ results }) => columns(results ?? [])), session?.getBookmark() ?? null]);
+}
+
+const ROWS_AT_ONCE = 500;
+
+// The same for whole tables, whose rows are too many to be there twice: answers a function that gives `[number of the statement in
+// the batch, rows]` in JSON each time, and forgets these rows; undefined at the end.
+export async function bulk(database, text, milliseconds) {
+  const answers = await answered(database, text, milliseconds);
+  if (answers === null) return null;
+  const pieces = inPieces(answers);
+  return () => pieces.next().value;
+}
+
+function* inPieces(answers) {
+  for (const [index, { results }] of answers.entries()) {
+    const rows = results ?? [];
+    for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+      const text = JSON.stringify([index, columns(rows.slice(at, at + ROWS_AT_ONCE))]);
+      rows.fill(null, at, at + ROWS_AT_ONCE);
+      yield text;
+    }
+  }
+}
+
+// A row is the list of its columns in the order of the statement: JavaScript keeps the order in which D1 made an object's
+// members, unless a name is a number or occurs twice, which `Row` (src/platform.rs) rules out.
+function columns(rows) {
+  return rows.map((row) => Object.values(row));
+}
+
+// What D1 answers, or null when there is no answer in time; what was begun it may still finish.
+async function answered(target, text, milliseconds) {
   const prepared = JSON.parse(text).map(([number, parameters]) => {
     const statement = target.prepare(statements[number]);
     return parameters.length === 0 ? statement : statement.bind(...parameters);
@@ -30,11 +60,7 @@ export async function batch(database, anchor, text, milliseconds) {
     timer = setTimeout(resolve, milliseconds, null);
   });
   try {
-    const answers = await Promise.race([target.batch(prepared), late]);
-    if (answers === null) return null;
-    // Row by row: a backup's rows are too many to be there once more as lists.
-    const rows = answers.map(({ results }) => `[${(results ?? []).map((row) => JSON.stringify(Object.values(row))).join()}]`);
-    return `[[${rows.join()}],${JSON.stringify(session?.getBookmark() ?? null)}]`;
+    return await Promise.race([target.batch(prepared), late]);
   } finally {
     clearTimeout(timer);
   }

@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
-use js_sys::Promise;
+use js_sys::{Function, Promise};
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, Visitor};
-use wasm_bindgen::JsValue;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Visitor};
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::message_of;
 use crate::platform::{Answer, Fault, Freshness, Row, Statement, Value};
@@ -29,6 +29,8 @@ extern "C" {
     fn know(sql: &str);
     /// Answers JSON, or null when there is no answer in time.
     fn batch(database: &JsValue, anchor: Option<&str>, statements: &str, milliseconds: u32) -> Promise;
+    /// The same for whole tables: answers a function that gives some rows of JSON each time, or null.
+    fn bulk(database: &JsValue, statements: &str, milliseconds: u32) -> Promise;
     /// As many texts as before are known no more.
     #[wasm_bindgen(js_name = forgetStatements)]
     fn forget_statements();
@@ -56,9 +58,12 @@ enum Bound<'a> {
     Text(&'a str),
 }
 
-/// The rows of each statement, as lists of their columns, and the session's bookmark.
+/// Rows as lists of their columns.
+type List = Vec<Vec<Column>>;
+
+/// The rows of each statement, and the session's bookmark.
 #[derive(serde::Deserialize)]
-struct Batch(Vec<Vec<Vec<Column>>>, Option<String>);
+struct Batch(Vec<List>, Option<String>);
 
 struct Column(Value);
 
@@ -74,15 +79,52 @@ pub(super) async fn run(
     };
     let numbered = statements.iter().map(numbered).collect::<Result<Vec<_>, _>>()?;
     let text = serde_json::to_string(&numbered).map_err(|error| Fault::Sql(error.to_string()))?;
-    let deadline = if statements.iter().any(|statement| statement.bulk) { BULK_DEADLINE } else { DEADLINE };
-    let milliseconds = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-    let answer = batch(database, anchor, &text, milliseconds).await;
-    let answer = answer.map_err(|error| Fault::Sql(message_of(&error)))?.as_string().ok_or(Fault::SqlTimeout)?;
+    if statements.iter().any(|statement| statement.bulk) {
+        let next = within_time(bulk(database, &text, milliseconds(BULK_DEADLINE)).await)?.unchecked_into();
+        return Ok(Answer { rows: in_pieces(&next, statements.len())?, bookmark: None });
+    }
+    let answer = within_time(batch(database, anchor, &text, milliseconds(DEADLINE)).await)?;
+    let Batch(lists, bookmark) = decoded(&answer)?;
+    Ok(Answer { rows: lists.into_iter().map(rows).collect(), bookmark })
+}
+
+fn within_time(answer: Result<JsValue, JsValue>) -> Result<JsValue, Fault> {
+    answer.map_err(fault).and_then(|answer| if answer.is_null() { Err(Fault::SqlTimeout) } else { Ok(answer) })
+}
+
+fn milliseconds(deadline: Duration) -> u32 {
+    u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// All that `next` gives, by statement.
+fn in_pieces(next: &Function, statements: usize) -> Result<Vec<Vec<Row>>, Fault> {
+    let mut all = Vec::new();
+    all.resize_with(statements, Vec::new);
+    loop {
+        let piece = next.call0(&JsValue::UNDEFINED).map_err(fault)?;
+        if piece.is_undefined() {
+            return Ok(all);
+        }
+        let (index, list): (usize, List) = decoded(&piece)?;
+        if let Some(of_statement) = all.get_mut(index) {
+            of_statement.extend(rows(list));
+        }
+    }
+}
+
+fn decoded<T: DeserializeOwned>(text: &JsValue) -> Result<T, Fault> {
     // Not serde's own sentence, which quotes what it found.
-    let Batch(rows, bookmark) = serde_json::from_str(&answer)
-        .map_err(|_| Fault::Sql("D1 answered with something else than rows of numbers, texts and nulls".to_owned()))?;
+    let why = || Fault::Sql("D1 answered with something else than rows of numbers, texts and nulls".to_owned());
+    text.as_string().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(why)
+}
+
+fn rows(list: List) -> Vec<Row> {
     let row = |columns: Vec<Column>| Row(columns.into_iter().map(|Column(value)| value).collect());
-    Ok(Answer { rows: rows.into_iter().map(|rows| rows.into_iter().map(row).collect()).collect(), bookmark })
+    list.into_iter().map(row).collect()
+}
+
+fn fault(error: JsValue) -> Fault {
+    Fault::Sql(message_of(&error))
 }
 
 fn numbered(statement: &Statement) -> Result<Numbered<'_>, Fault> {
