@@ -265,23 +265,15 @@ impl Refusal {
             ),
             R::AccessDenied => told(403, "access_denied", "access_denied", "The person declined."),
 
-            R::FormNotOurs => told(
-                400,
-                "invalid_request",
-                "form_not_ours",
-                "The form does not belong to this browser. Go back to the application and start again.",
-            ),
-            R::FormExpired => told(
-                400,
-                "invalid_request",
-                "form_expired",
-                "The page was open for too long. Go back to the application and start again.",
-            ),
+            R::FormNotOurs => {
+                told(400, "invalid_request", "form_not_ours", "The form does not belong to this browser.")
+            }
+            R::FormExpired => told(400, "invalid_request", "form_expired", "The page was open for too long."),
             R::CookiesMissing => told(
                 400,
                 "invalid_request",
                 "cookies_missing",
-                "The browser did not send our cookie. Allow cookies for this site, go back to the application and start again.",
+                "The browser did not send our cookie. Allow cookies for this site.",
             ),
 
             // The sign-in page says these two in words of its own.

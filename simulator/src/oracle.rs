@@ -253,8 +253,8 @@ impl Answer<'_> {
 
     /// Seconds for people.
     fn ago(&self, at: Millis) -> String {
-        let ago = self.began.saturating_sub(at);
-        format!("{}.{:03} s before the request began", ago / 1000, ago % 1000)
+        let (between, side) = if at <= self.began { (self.began - at, "before") } else { (at - self.began, "after") };
+        format!("{}.{:03} s {side} the request began", between / 1000, between % 1000)
     }
 
     fn to_somebody_who_finds_nothing(&self, tenant: &Rc<Tenant>) {

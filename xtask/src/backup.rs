@@ -23,7 +23,14 @@ pub fn backup(options: BackupOptions) -> Result<()> {
     let operator = Operator::sign_in(options.access)?;
     let path = if options.audit { "/admin/api/backup" } else { "/admin/api/backup?audit=0" };
     let answer = operator.client().download(path, operator.token(), LARGEST_BUNDLE as u64)?;
-    let bundle = answer.map_err(|refusal| anyhow!("there is no backup: {}", said(refusal.status, &refusal.body)))?;
+    let bundle = answer.map_err(|refusal| {
+        let whose = if matches!(refusal.status, 401 | 403) {
+            " Is the client the operator client that set-up made, and this the issuer that it was made with?"
+        } else {
+            ""
+        };
+        anyhow!("there is no backup: {}{whose}", said(refusal.status, &refusal.body))
+    })?;
     let header = header(&bundle).context("what the deployment answered is not a backup")?;
     write_new(&options.out, &bundle)?;
     println!("{} has {}", options.out.display(), described(&header));
@@ -51,10 +58,11 @@ pub fn restore(options: &RestoreOptions) -> Result<()> {
             moment(header.created_at.0)
         ),
         403 => bail!(
-            "{} Is ROOT_SECRET here the one that the deployment has, and are both clocks right?",
-            said(answer.status, &answer.body)
+            "nothing was restored: {} does not take the ticket that was minted here. Is ROOT_SECRET here the one that the deployment \
+             has, and are both clocks right?",
+            access.at.as_deref().unwrap_or(&access.issuer)
         ),
-        503 => bail!("{}{}", said(answer.status, &answer.body), unwell(&client)),
+        503 => bail!("nothing was restored: {}{}", said(answer.status, &answer.body), operator::unwell(&client)),
         status => bail!("nothing was restored: {}", said(status, &answer.body)),
     }
     Ok(())
@@ -103,18 +111,6 @@ fn said(status: u16, body: &Value) -> String {
         Some(text) => text.to_owned(),
         None => format!("it answered {status}."),
     }
-}
-
-/// What the deployment says about itself, where it failed.
-fn unwell(client: &Client) -> String {
-    let Ok(health) = client.get("/health") else { return String::new() };
-    let states = health.body.as_object().into_iter().flatten();
-    let bad: Vec<String> = states
-        .filter(|(name, _)| matches!(name.as_str(), "sql" | "schema" | "kv" | "root_secret" | "clock"))
-        .filter(|(_, state)| state.as_str() != Some("ok"))
-        .map(|(name, state)| format!("{name} is {}", state.as_str().unwrap_or("unknown")))
-        .collect();
-    if bad.is_empty() { String::new() } else { format!(" Its /health says: {}.", bad.join(", ")) }
 }
 
 /// Readable by its owner only, whole or not at all, and never over another.

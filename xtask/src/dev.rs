@@ -49,8 +49,12 @@ pub fn command(options: &DevOptions) -> Result<()> {
     for (port, region) in options.ports().zip(&options.regions) {
         println!("region {region:<12} http://localhost:{port}");
     }
+    let here = format!("http://localhost:{}", options.port);
+    if issuer != here {
+        println!("listens at          {here}, for {issuer}");
+    }
     let secret = options.state.join(MAINTENANCE_SECRET);
-    println!("maintenance         POST {issuer}/maintenance, bearer token in {}", secret.display());
+    println!("maintenance         POST {here}/maintenance, bearer token in {}", secret.display());
     if let Some(url) = running.scheduled_url()? {
         println!("scheduled event     {url}");
     }

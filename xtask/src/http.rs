@@ -43,7 +43,7 @@ impl Client {
 
     pub fn get(&self, path: &str) -> Result<Answer> {
         let response = self.agent.get(self.url(path)).header("accept", "application/json").call();
-        answer(response.with_context(|| format!("GET {path}"))?)
+        answer(response.with_context(|| format!("GET {}", self.url(path)))?)
     }
 
     pub fn form(&self, path: &str, basic: Option<(&str, &str)>, fields: &[(&str, &str)]) -> Result<Answer> {
@@ -54,7 +54,7 @@ impl Client {
             request = request.header("authorization", format!("Basic {}", BASE64_STANDARD.encode(pair)));
         }
         let response = request.send_form(fields.iter().copied());
-        answer(response.with_context(|| format!("POST {path}"))?)
+        answer(response.with_context(|| format!("POST {}", self.url(path)))?)
     }
 
     pub fn admin(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Result<Answer> {
@@ -67,13 +67,13 @@ impl Client {
             Some(body) => self.agent.run(builder.header("content-type", "application/json").body(body.to_string())?),
             None => self.agent.run(builder.body(())?),
         };
-        answer(response.with_context(|| format!("{method} {path}"))?)
+        answer(response.with_context(|| format!("{method} {}", self.url(path)))?)
     }
 
     /// What is not JSON, of at most so many bytes; else what was answered instead of it.
     pub fn download(&self, path: &str, token: &str, limit: u64) -> Result<Result<Vec<u8>, Answer>> {
         let request = self.agent.get(self.url(path)).header("authorization", format!("Bearer {token}"));
-        let mut response = request.call().with_context(|| format!("GET {path}"))?;
+        let mut response = request.call().with_context(|| format!("GET {}", self.url(path)))?;
         if response.status() != 200 {
             return Ok(Err(answer(response)?));
         }
@@ -84,7 +84,7 @@ impl Client {
     pub fn upload(&self, path: &str, token: &str, body: &[u8]) -> Result<Answer> {
         let request = self.agent.post(self.url(path)).header("authorization", format!("Bearer {token}"));
         let response = request.header("content-type", "application/octet-stream").send(body);
-        answer(response.with_context(|| format!("POST {path}"))?)
+        answer(response.with_context(|| format!("POST {}", self.url(path)))?)
     }
 
     fn url(&self, path: &str) -> String {
@@ -104,11 +104,7 @@ impl Answer {
 
 /// A string member that has to be there.
 pub fn member(value: &Value, name: &str) -> Result<String> {
-    value
-        .get(name)
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-        .with_context(|| format!("the issuer's answer has no `{name}`"))
+    value.get(name).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("there is no `{name}` in it"))
 }
 
 fn answer(mut response: Response<ureq::Body>) -> Result<Answer> {

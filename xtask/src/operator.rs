@@ -49,17 +49,41 @@ fn token(access: &Access) -> Result<String> {
     let (id, secret) = match (&access.credentials, &access.state) {
         (Some(file), _) => {
             let credentials = read_json(file)?;
-            (member(&credentials, "client_id")?, member(&credentials, "client_secret")?)
+            let of_file =
+                |name| member(&credentials, name).with_context(|| format!("{} is not enough", file.display()));
+            (of_file("client_id")?, of_file("client_secret")?)
         }
         (None, Some(directory)) => return member(&read_json(&directory.join("demo.json"))?, "admin_token"),
         (None, None) => (variable("OPERATOR_CLIENT_ID")?, variable("OPERATOR_CLIENT_SECRET")?),
     };
-    let answer = client(access).form("/token", Some((&id, &secret)), &[("grant_type", "client_credentials")])?;
+    let client = client(access);
+    let answer = client.form("/token", Some((&id, &secret)), &[("grant_type", "client_credentials")])?;
     match answer.status {
         400 | 401 => bail!("the operator client's id or secret is not right for {}", access.issuer),
         404 => bail!("there is no issuer {} at {}", access.issuer, access.at.as_deref().unwrap_or("its own address")),
+        503 => bail!("{} cannot serve now.{}", access.issuer, unwell(&client)),
         _ => member(&answer.expect(200, "the operator client's token")?, "access_token"),
     }
+}
+
+/// What a deployment says about itself, where it failed.
+pub fn unwell(client: &Client) -> String {
+    let Ok(health) = client.get("/health") else { return String::new() };
+    let states = health.body.as_object().into_iter().flatten();
+    let bad: Vec<(&str, &str)> = states
+        .filter(|(name, _)| matches!(name.as_str(), "sql" | "schema" | "kv" | "root_secret" | "clock"))
+        .filter_map(|(name, state)| Some((name.as_str(), state.as_str().filter(|state| *state != "ok")?)))
+        .collect();
+    if bad.is_empty() {
+        return String::new();
+    }
+    let listed: Vec<String> = bad.iter().map(|(name, state)| format!("{name} is {state}")).collect();
+    let advice = if bad.contains(&("root_secret", "wrong")) {
+        " The secret that the data is under was taken away: set ROOT_SECRET to the present one, a comma, and the missing one."
+    } else {
+        ""
+    };
+    format!(" Its /health says: {}.{advice}", listed.join(", "))
 }
 
 fn read_json(path: &Path) -> Result<Value> {

@@ -30,7 +30,12 @@ pub fn command(options: RootSecretOptions) -> Result<()> {
         RootSecretOptions::New => new(),
         RootSecretOptions::Status { access, new } => {
             let views = views(&Operator::sign_in(access)?)?;
-            println!("{}", Standing::of(&views).sentences(&views, new.as_deref()));
+            let sentences = Standing::of(&views).sentences(&views, new.as_deref());
+            let stranger = new.filter(|new| !views.iter().any(|view| view.accepts.contains(new)));
+            match stranger {
+                Some(new) => println!("No place accepts {new} yet.\n{sentences}"),
+                None => println!("{sentences}"),
+            }
             Ok(())
         }
         RootSecretOptions::Rewrap { access } => rewrap(&Operator::sign_in(access)?),
@@ -131,8 +136,21 @@ fn replace_each(mut operator: Operator, new: &str, mut cursor: Option<String>) -
             failed.join(", ")
         );
     }
-    println!("Now drop the secret that leaked: set ROOT_SECRET to the new one alone.\n{HOW}");
-    Ok(())
+    // A cursor may have left some out; what counts is what is there.
+    let views = operator.signed_in_again().and_then(|operator| views(&operator)).context(
+        "what is left under the leaked secret is not known: ask `cargo xtask root-secret status` before it is dropped",
+    )?;
+    match Standing::of(&views) {
+        Standing::Two { .. } => {
+            println!("Now drop the secret that leaked: set ROOT_SECRET to the new one alone.\n{HOW}");
+            Ok(())
+        }
+        Standing::Sealing { other, left, .. } => bail!(
+            "{} still under {other}, which leaked: do not drop it yet, and run this again without --cursor",
+            are(left)
+        ),
+        standing => bail!("{}", standing.sentences(&views, Some(new))),
+    }
 }
 
 /// What one place of the deployment answers.
@@ -202,6 +220,11 @@ impl Standing {
     /// Where it is, whether the next step is safe, and what to type.
     fn sentences(&self, views: &[View], new: Option<&str>) -> String {
         match self {
+            Standing::One { seals } if new == Some(seals) => format!(
+                "One root secret, {seals}, and every master is under it: step 3 of 3 is done, as far as {}.\n\
+                 Backups of before need the secret of before: make a new one (`cargo xtask backup`).",
+                asked(views)
+            ),
             Standing::One { seals } => format!(
                 "One root secret, {seals}, and every master is under it. No change is under way.\n\
                  To begin one: make a secret (`cargo xtask root-secret new`), and set ROOT_SECRET to OLD,NEW so that every place accepts it.\n{HOW}"
@@ -227,7 +250,7 @@ impl Standing {
                  Next, and safe: cargo xtask root-secret rewrap --issuer URL\n\
                  If {other} has leaked, do not: who has it knows these masters, under whichever root they are. Next is then: \
                  cargo xtask root-secret replace-masters --issuer URL --new {seals}",
-                if *left == 1 { "one master is".to_owned() } else { format!("{left} masters are") }
+                are(*left)
             ),
             Standing::Mixed => format!(
                 "Not every place has the same secrets yet. Nothing is wrong, and nothing is to be done but to wait a minute and to ask again.\n{}",
@@ -246,6 +269,10 @@ impl Standing {
             ),
         }
     }
+}
+
+fn are(masters: u64) -> String {
+    if masters == 1 { "one master is".to_owned() } else { format!("{masters} masters are") }
 }
 
 const WAIT: &str =
