@@ -12,7 +12,6 @@ use vedette::backup::{Header, LARGEST_BUNDLE};
 use vedette::root::Roots;
 
 use crate::cli::{BackupOptions, RestoreOptions};
-use crate::http::Client;
 use crate::operator::{self, Operator};
 use crate::setup_link;
 
