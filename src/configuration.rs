@@ -51,7 +51,7 @@ impl Configuration {
             client_address_header: platform
                 .variable(Variable::ClientAddressHeader)
                 .await
-                .map(|name| name.to_ascii_lowercase()),
+                .map(|name| name.trim().to_ascii_lowercase()),
             demo: platform.variable(Variable::Demo).await.as_deref() == Some("1"),
             aliases: aliases
                 .split(',')

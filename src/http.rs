@@ -102,7 +102,8 @@ impl Request {
 #[must_use]
 pub fn peer_address(text: &str) -> Option<String> {
     let last = text.rsplit(',').next()?.trim();
-    let address = last.parse().map(|with_port: SocketAddr| with_port.ip()).or_else(|_| last.parse::<IpAddr>());
+    let bare = last.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(last);
+    let address = last.parse().map(|with_port: SocketAddr| with_port.ip()).or_else(|_| bare.parse::<IpAddr>());
     address.ok().map(|address| address.to_canonical().to_string())
 }
 
@@ -171,6 +172,7 @@ mod tests {
         assert_eq!(address("192.0.2.1:4711").as_deref(), Some("192.0.2.1"));
         assert_eq!(address("6.6.6.6, 192.0.2.1").as_deref(), Some("192.0.2.1"));
         assert_eq!(address("6.6.6.6,[2001:db8::1]:80").as_deref(), Some("2001:db8::1"));
+        assert_eq!(address("[2001:db8::1]").as_deref(), Some("2001:db8::1"));
         assert_eq!(address("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
         for text in ["", "unknown", "192.0.2.1, _hidden"] {
             assert_eq!(address(text), None, "{text}");

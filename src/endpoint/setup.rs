@@ -186,7 +186,7 @@ fn contents<P: Platform>(
     let mut statements: Vec<Statement> =
         made.keys.iter().map(|key| keys::insert(tenant_id, &made.tenant.wrapped_master, key)).collect();
     statements.push(users::insert(tenant_id, user));
-    statements.push(users::set_password(tenant_id, &user.id, password_hash, now));
+    statements.push(users::set_password(tenant_id, user, password_hash));
     statements.push(clients::insert(tenant_id, client));
     statements.push(tenants::use_ticket(tenant_id, &ticket.id, now));
     let row = AuditRow { user_id: Some(&user.id), client_id: Some(&client.id), ..context.audit(Event::SetUp) };

@@ -76,6 +76,11 @@ pub struct TenantRow {
     pub wrapped_pepper: Option<String>,
 }
 
+/// The id in a row of tenants, whatever the rest of it is.
+pub fn id_of(row: &Row) -> Result<String, Fault> {
+    row.text(0)
+}
+
 impl TenantRow {
     pub fn from_row(row: &Row) -> Result<Self, Fault> {
         Ok(Self {

@@ -18,7 +18,7 @@ const UPDATE: &str = "UPDATE users SET username = ?3, username_folded = ?4, clai
 const DELETE: &str = "DELETE FROM users WHERE tenant_id = ?1 AND id = ?2 \
      AND EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?3)";
 const SET_PASSWORD: &str = "INSERT INTO credentials (tenant_id, user_id, kind, id, secret, created_at) \
-     SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 \
+     SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?4 \
      ON CONFLICT (tenant_id, user_id, kind, id) DO UPDATE SET secret = excluded.secret, created_at = excluded.created_at";
 const CHANGE_PASSWORD: &str = "INSERT INTO credentials (tenant_id, user_id, kind, id, secret, created_at) \
      SELECT tenant_id, id, 'password', 'password', ?3, ?4 FROM users WHERE tenant_id = ?1 AND id = ?2 AND updated_at = ?4 \
@@ -136,8 +136,9 @@ pub fn delete(tenant_id: &str, id: &str, decision: &str) -> Statement {
 }
 
 #[must_use]
-pub fn set_password(tenant_id: &str, user_id: &str, password_hash: &str, now: UnixTime) -> Statement {
-    Statement::new(SET_PASSWORD, vec![tenant_id.into(), user_id.into(), password_hash.into(), now.into()])
+pub fn set_password(tenant_id: &str, user: &UserRow, password_hash: &str) -> Statement {
+    let parameters = vec![tenant_id.into(), user.id.as_str().into(), password_hash.into(), user.updated_at.into()];
+    Statement::new(SET_PASSWORD, parameters)
 }
 
 /// As [`set_password`], when the audit row `decision` says so and the user is as this change made them: a batch that is sent

@@ -22,6 +22,11 @@ impl Operator {
         Ok(Operator { access, token })
     }
 
+    /// Whether it knows the client's secret, and not only a token.
+    pub fn can_sign_in_again(&self) -> bool {
+        self.access.credentials.is_some() || self.access.state.is_none()
+    }
+
     /// With another token, which is as good for as long again.
     pub fn signed_in_again(self) -> Result<Operator> {
         Operator::sign_in(self.access)

@@ -136,6 +136,10 @@ fn replace_each(mut operator: Operator, new: &str, mut cursor: Option<String>) -
             failed.join(", ")
         );
     }
+    if !operator.can_sign_in_again() {
+        println!("The token of this directory ended with the operator's own tenant: start `cargo xtask dev --demo` again for another.");
+        return Ok(());
+    }
     // A cursor may have left some out; what counts is what is there.
     let views = operator.signed_in_again().and_then(|operator| views(&operator)).context(
         "what is left under the leaked secret is not known: ask `cargo xtask root-secret status` before it is dropped",

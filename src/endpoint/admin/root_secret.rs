@@ -13,7 +13,7 @@ use crate::http::{Request, Response};
 use crate::keys::schedule::Taken;
 use crate::keys::{mint, wrap};
 use crate::maintenance::{self, Occasion};
-use crate::platform::{Fault, Freshness, Platform};
+use crate::platform::{Fault, Freshness, Platform, Row};
 use crate::root::Roots;
 use crate::seal::KeyMaterial;
 use crate::store::audit::{Condition, Event};
@@ -36,8 +36,8 @@ const OTHER_ROOT: Refusal =
 pub async fn read<P: Platform>(desk: &Desk<'_, P>) -> Result<Response, Error> {
     let roots = roots(desk.context).await?;
     let mut masters: BTreeMap<String, usize> = roots.all().map(|root| (root.id.clone(), 0)).collect();
-    for tenant in all_tenants(desk).await? {
-        let root = wrap::root_of_master(&roots, &tenant.id, &tenant.wrapped_master).unwrap_or(UNKNOWN);
+    for Listed { id, row } in all_tenants(desk).await? {
+        let root = row.ok().and_then(|row| wrap::root_of_master(&roots, &id, &row.wrapped_master)).unwrap_or(UNKNOWN);
         *masters.entry(root.to_owned()).or_default() += 1;
     }
     let accepts: Vec<&str> = roots.all().map(|root| root.id.as_str()).collect();
@@ -49,8 +49,12 @@ pub async fn rewrap<P: Platform>(desk: &Desk<'_, P>, request: &Request) -> Resul
     let roots = roots(desk.context).await?;
     check_root(Members::of(request)?, &roots)?;
     let (mut rewrapped, mut unknown) = (0, 0);
-    for tenant in all_tenants(desk).await? {
-        match wrap::root_of_master(&roots, &tenant.id, &tenant.wrapped_master) {
+    for Listed { id, row } in all_tenants(desk).await? {
+        let Ok(tenant) = row else {
+            unknown += 1;
+            continue;
+        };
+        match wrap::root_of_master(&roots, &id, &tenant.wrapped_master) {
             Some(root) if root == roots.sealing().id => {}
             Some(_) => rewrapped += usize::from(rewrap_one(desk, &roots, tenant).await?),
             None => unknown += 1,
@@ -95,16 +99,19 @@ pub async fn replace_masters<P: Platform>(desk: &Desk<'_, P>, request: &Request)
     tenants.retain(|tenant| tenant.id != home);
     if is_last {
         // The operator's own: with its keys goes the token that this can be asked with.
-        tenants.push(desk.tenant(home).await?);
+        tenants.push(Listed { id: home.to_owned(), row: Ok(desk.tenant(home).await?) });
     }
     let (mut replaced, mut unknown, mut failed) = (0, 0, Vec::new());
-    for tenant in tenants {
-        let id = tenant.id.clone();
-        if wrap::root_of_master(&roots, &id, &tenant.wrapped_master).is_none() {
-            unknown += 1;
-            continue;
-        }
-        match replace_one(desk, &roots, tenant).await {
+    for Listed { id, row } in tenants {
+        let outcome = match row {
+            Ok(tenant) if wrap::root_of_master(&roots, &id, &tenant.wrapped_master).is_none() => {
+                unknown += 1;
+                continue;
+            }
+            Ok(tenant) => replace_one(desk, &roots, tenant).await,
+            Err(fault) => Err(fault.into()),
+        };
+        match outcome {
             Ok(()) => replaced += 1,
             // What is wrong with one must not keep the leaked masters of the others.
             Err(Error::Broken(fault @ Fault::Undecodable(_))) => {
@@ -162,8 +169,14 @@ fn check_root(mut members: Members, roots: &Roots) -> Result<(), Refusal> {
     if root_id == roots.sealing().id { Ok(()) } else { Err(OTHER_ROOT) }
 }
 
-async fn all_tenants<P: Platform>(desk: &Desk<'_, P>) -> Result<Vec<TenantRow>, Error> {
-    let mut all: Vec<TenantRow> = Vec::new();
+/// A tenant, if its row decodes.
+struct Listed {
+    id: String,
+    row: Result<TenantRow, Fault>,
+}
+
+async fn all_tenants<P: Platform>(desk: &Desk<'_, P>) -> Result<Vec<Listed>, Error> {
+    let mut all: Vec<Listed> = Vec::new();
     loop {
         let after = all.last().map_or("", |tenant| tenant.id.as_str());
         let tenants = page(desk, after, READ_AT_ONCE).await?;
@@ -174,7 +187,8 @@ async fn all_tenants<P: Platform>(desk: &Desk<'_, P>) -> Result<Vec<TenantRow>, 
     }
 }
 
-async fn page<P: Platform>(desk: &Desk<'_, P>, after: &str, most: usize) -> Result<Vec<TenantRow>, Error> {
+async fn page<P: Platform>(desk: &Desk<'_, P>, after: &str, most: usize) -> Result<Vec<Listed>, Error> {
     let answer = desk.context.sql(&[tenants::page(after, most as i64)], Freshness::Primary).await?;
-    Ok(all_rows(&answer, 0).iter().map(TenantRow::from_row).collect::<Result<_, _>>()?)
+    let listed = |row: &Row| Ok(Listed { id: tenants::id_of(row)?, row: TenantRow::from_row(row) });
+    all_rows(&answer, 0).iter().map(listed).collect()
 }

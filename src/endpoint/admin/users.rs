@@ -59,7 +59,7 @@ pub async fn create<P: Platform>(desk: &Desk<'_, P>, tenant_id: &str, request: &
     let password_hash = edit.password_hash(desk, &tenant).await?;
     let change = desk.change(tenant_id, Event::UserCreated, &[]).of_user(&user.id); // 3
     let mut batch = vec![users::insert(tenant_id, &user)];
-    batch.extend(password_hash.map(|hash| users::set_password(tenant_id, &user.id, &hash, now)));
+    batch.extend(password_hash.map(|hash| users::set_password(tenant_id, &user, &hash)));
     batch.push(change.decide(Condition::User));
     if !change.make(desk.context, batch).await? {
         return Err(username_taken());
