@@ -135,6 +135,7 @@ pub fn delete(tenant_id: &str, id: &str, decision: &str) -> Statement {
     Statement::new(DELETE, vec![tenant_id.into(), id.into(), decision.into()])
 }
 
+/// Gives a user who is as they were made a password.
 #[must_use]
 pub fn set_password(tenant_id: &str, user: &UserRow, password_hash: &str) -> Statement {
     let parameters = vec![tenant_id.into(), user.id.as_str().into(), password_hash.into(), user.updated_at.into()];

@@ -175,10 +175,14 @@ fn who_presents_no_bearer_token_is_told_how_and_gets_no_error_code() {
     assert!(status == 400 && told.contains("error=\"invalid_request\""), "{told}");
     // Whatever a sender names his parameters, RFC 6750 §3 allows only some of it in a header.
     for name in ["a%0Ab", "a%0D%0Ax: y", "a%22, realm=%22evil", "a%5C", "%C3%A9", "%00"] {
-        let form = deployment.post("/userinfo").body("application/x-www-form-urlencoded", &format!("{name}=1&{name}=1"));
+        let form =
+            deployment.post("/userinfo").body("application/x-www-form-urlencoded", &format!("{name}=1&{name}=1"));
         let (status, told) = challenge(form);
         let said = told.strip_prefix(&format!("{}, error=\"invalid_request\", error_description=\"", bare.1));
         let said = said.and_then(|rest| rest.strip_suffix('"')).unwrap_or_else(|| panic!("{name}: {told}"));
-        assert!(status == 400 && said.chars().all(|c| matches!(c, ' '..='!' | '#'..='[' | ']'..='~')), "{name}: {told}");
+        assert!(
+            status == 400 && said.chars().all(|c| matches!(c, ' '..='!' | '#'..='[' | ']'..='~')),
+            "{name}: {told}"
+        );
     }
 }

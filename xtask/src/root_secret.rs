@@ -137,7 +137,9 @@ fn replace_each(mut operator: Operator, new: &str, mut cursor: Option<String>) -
         );
     }
     if !operator.can_sign_in_again() {
-        println!("The token of this directory ended with the operator's own tenant: start `cargo xtask dev --demo` again for another.");
+        println!(
+            "The token of this directory ended with the operator's own tenant: start `cargo xtask dev --demo` again for another."
+        );
         return Ok(());
     }
     // A cursor may have left some out; what counts is what is there.
