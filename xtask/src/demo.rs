@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::DevOptions;
 use crate::http::{Client, member};
+use crate::operator;
 use crate::process::{self, Task};
 use crate::serve::Running;
 use crate::setup_link;
@@ -154,6 +155,9 @@ impl Demo {
 
     fn operator_token(&self, id: &str, secret: &str) -> Result<String> {
         let answer = self.client.form("/token", Some((id, secret)), &[("grant_type", "client_credentials")])?;
+        if answer.status == 503 {
+            bail!("the issuer cannot serve now.{}", operator::unwell(&self.client));
+        }
         member(&answer.expect(200, "the operator client's token")?, "access_token")
     }
 

@@ -21,9 +21,10 @@ use crate::process;
 const ASKED: usize = 12;
 const PAUSE: Duration = Duration::from_millis(150);
 
-const HOW: &str = "\
-  Workers: npx wrangler secret put ROOT_SECRET                (and once more with --env admin, if you have that one)
-  Spin:    give the variable root_secret the new value (SPIN_VARIABLE_ROOT_SECRET) and restart every instance";
+const HOW: &str = concat!(
+    "  Workers: npx wrangler secret put ROOT_SECRET                (and once more with --env admin, if you have that one)\n",
+    "  Spin:    give the variable root_secret the new value (SPIN_VARIABLE_ROOT_SECRET) and restart every instance",
+);
 
 pub fn command(options: RootSecretOptions) -> Result<()> {
     match options {
