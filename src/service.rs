@@ -73,7 +73,7 @@ async fn serve<P: Platform>(
     if request.method == Method::Options && endpoint.is_open_to_scripts() {
         return Ok(preflight(endpoint));
     }
-    // What is there at a path that names no endpoint, only the tenant says.
+    // At a path that names no endpoint only the tenant says whether there is anything.
     if *endpoint != Endpoint::Home {
         check_method(endpoint, request.method)?; // 2
     }
@@ -100,7 +100,7 @@ async fn serve<P: Platform>(
     // 7
     match endpoint {
         Endpoint::Home => {
-            check_method(endpoint, request.method)?;
+            check_method(endpoint, request.method)?; // 2
             endpoint::home::handle(context, tenant, request).await
         }
         Endpoint::OpenidConfiguration | Endpoint::OauthAuthorizationServer => {

@@ -31,7 +31,7 @@ extern "C" {
     fn batch(database: &JsValue, anchor: Option<&str>, statements: &str, milliseconds: u32) -> Promise;
     /// The same for whole tables: answers a function that gives some rows of JSON each time, or null.
     fn bulk(database: &JsValue, statements: &str, milliseconds: u32) -> Promise;
-    /// As many texts as before are known no more.
+    /// Forgets all texts: the next one has the number 0 again.
     #[wasm_bindgen(js_name = forgetStatements)]
     fn forget_statements();
 }

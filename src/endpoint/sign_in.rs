@@ -232,16 +232,15 @@ async fn begin_session<P: Platform>(
     };
     let client_id = &pending.request.addressee.client_id;
     let audit = AuditRow { user_id: Some(&user.user_id), client_id: Some(client_id), ..context.audit(Event::SignedIn) };
-    let refund = buckets.address.as_ref().map(|address| throttles::refund(id, address, &session_id));
-    let mut batch: Vec<Statement> = refund.into_iter().collect();
-    let begins = batch.len();
-    batch.extend([
+    let mut batch: Vec<Statement> = vec![
         sessions::insert(id, &session),
         sessions::with_user(id, &session_id),
         consents::of_session(id, &session_id, client_id),
         throttles::clear(id, &buckets.account),
-        audit::insert_if(id, audit, Condition::Session { id: &session_id }),
-    ]);
+    ];
+    // Before the audit row, by which the batch recognises itself when it is sent again.
+    batch.extend(buckets.address.as_ref().map(|address| throttles::refund(id, address, &session_id, &audit.id)));
+    batch.push(audit::insert_if(id, audit, Condition::Session { id: &session_id }));
     if let Some(old) = old_session {
         batch.push(if old.user_id == user.user_id {
             grants::move_to_session(id, &old.id, &session_id)
@@ -251,8 +250,8 @@ async fn begin_session<P: Platform>(
         batch.push(sessions::end(id, &old.id, now));
     }
     let answer = context.sql_idempotent(&batch, Freshness::PrimaryWithBookmark).await?;
-    let session = authorize::live_session(context, &answer, begins + 1)?
+    let session = authorize::live_session(context, &answer, 1)?
         // Disabled, deleted or given another password between the two batches.
         .ok_or(Refusal::FormExpired)?;
-    Ok(Begun { session, consented: authorize::consented_items(&answer, begins + 2)?, bookmark: answer.bookmark })
+    Ok(Begun { session, consented: authorize::consented_items(&answer, 2)?, bookmark: answer.bookmark })
 }

@@ -74,6 +74,9 @@ pub struct ClaimsRequest {
     pub auth_time: bool,
 }
 
+/// Claims that are no person's, and that a request may ask for all the same (§5.5.1).
+const OF_THE_SIGN_IN: [&str; 3] = ["sub", "acr", "auth_time"];
+
 #[derive(Deserialize)]
 struct Parameter {
     #[serde(default, deserialize_with = "known")]
@@ -87,13 +90,10 @@ type Wishes = Option<BTreeMap<String, Option<Wish>>>;
 /// Leaves out what is not understood, whatever its value is (§5.5).
 fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Wishes, D::Error> {
     let Some(all) = Option::<Map<String, Value>>::deserialize(deserializer)? else { return Ok(None) };
-    let known = all.into_iter().filter(|(name, _)| is_supported(name) || MEANT.contains(&name.as_str()));
+    let known = all.into_iter().filter(|(name, _)| is_supported(name) || OF_THE_SIGN_IN.contains(&name.as_str()));
     let wishes = known.map(|(name, wish)| Ok((name, serde_json::from_value(wish).map_err(D::Error::custom)?)));
     wishes.collect::<Result<_, _>>().map(Some)
 }
-
-/// Claims that a request says more about than that it wants them.
-const MEANT: [&str; 3] = ["sub", "acr", "auth_time"];
 
 #[derive(Deserialize, Default, Clone)]
 struct Wish {

@@ -11,7 +11,8 @@ const COUNT: &str = "INSERT INTO throttles (tenant_id, bucket, attempts, window_
      RETURNING attempts, window_started_at";
 const CLEAR: &str = "DELETE FROM throttles WHERE tenant_id = ?1 AND bucket = ?2";
 const REFUND: &str = "UPDATE throttles SET attempts = attempts - 1 WHERE tenant_id = ?1 AND bucket = ?2 AND attempts > 0 \
-     AND NOT EXISTS (SELECT 1 FROM sessions AS s WHERE s.tenant_id = ?1 AND s.id = ?3)";
+     AND EXISTS (SELECT 1 FROM sessions AS s WHERE s.tenant_id = ?1 AND s.id = ?3) \
+     AND NOT EXISTS (SELECT 1 FROM audit_events AS a WHERE a.tenant_id = ?1 AND a.id = ?4)";
 
 pub const STATEMENTS: &[&str] = &[COUNT, CLEAR, REFUND];
 
@@ -41,9 +42,8 @@ pub fn clear(tenant_id: &str, bucket: &str) -> Statement {
     Statement::new(CLEAR, vec![tenant_id.into(), bucket.into()])
 }
 
-/// Takes one attempt back, which turned out to be an honest one: before the session that it begins is there, so that a batch
-/// that is sent again takes back no more.
+/// Takes one attempt back, which turned out to be an honest one: its session has begun, and the audit does not say so yet.
 #[must_use]
-pub fn refund(tenant_id: &str, bucket: &str, session_id: &str) -> Statement {
-    Statement::new(REFUND, vec![tenant_id.into(), bucket.into(), session_id.into()])
+pub fn refund(tenant_id: &str, bucket: &str, session_id: &str, audit_id: &str) -> Statement {
+    Statement::new(REFUND, vec![tenant_id.into(), bucket.into(), session_id.into(), audit_id.into()])
 }

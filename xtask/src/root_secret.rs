@@ -139,7 +139,8 @@ fn replace_each(mut operator: Operator, new: &str, mut cursor: Option<String>) -
     }
     if !operator.can_sign_in_again() {
         println!(
-            "The token of this directory ended with the operator's own tenant: start `cargo xtask dev --demo` again for another."
+            "The token of this directory ended with the operator's own tenant: start `cargo xtask dev --demo` again for another, and ask \
+             `root-secret status` whether anything is left before you drop the secret that leaked."
         );
         return Ok(());
     }
