@@ -10,15 +10,25 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::WorkerGlobalScope;
 
+/// How finely limits of time are counted, however late each tick comes: while this isolate computes for another request it
+/// hears of no answer, and that time must not end the wait for one.
+const TICKS: u32 = 20;
+
 /// The result of `work`, or `None` when it is not there after `limit`. What the host began it may still finish.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    let mut timer = pin!(Timer::start(limit));
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-    })
-    .await
+    for _ in 0..TICKS {
+        let mut tick = pin!(Timer::start(limit / TICKS));
+        let result = std::future::poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => tick.as_mut().poll(context).map(|()| None),
+        })
+        .await;
+        if result.is_some() {
+            return result;
+        }
+    }
+    None
 }
 
 /// A running `setTimeout`, cleared when dropped. Unlike `worker::Delay` it wakes whoever polled it last, and the entry

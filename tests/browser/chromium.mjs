@@ -36,7 +36,8 @@ export async function inBrowser(browser, act, options = {}) {
 /** As `inBrowser`, and answers the complaints. */
 export async function complaintsOf(browser, act, options = {}) {
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(20_000);
+  // On Spin, a person who sets up waits for two RSA keys.
+  context.setDefaultTimeout(90_000);
   const complaints = [];
   context.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !isRefusedPage(message)) complaints.push(message.text());
@@ -78,6 +79,7 @@ export async function tour(page, op, look) {
   const person = { username: op.demo.username, password: op.demo.password };
   const at = async (name, ready) => {
     await page.locator(ready).first().waitFor();
+    await page.waitForLoadState("load"); // With its styles.
     await look(name);
   };
   await page.goto(op.rpBase);

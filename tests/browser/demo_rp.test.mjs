@@ -60,7 +60,7 @@ for (const host of HOSTS) {
     test("signs in by keyboard alone: the username has the focus, Enter sends the form", () =>
       inBrowser(browser, async (page) => {
         await begin(page);
-        await page.locator("#sign-in").waitFor();
+        await page.locator("input[name=username]:focus").waitFor();
         await page.keyboard.type(op.demo.username);
         await page.keyboard.press("Tab");
         await page.keyboard.type(op.demo.password);

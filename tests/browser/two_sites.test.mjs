@@ -197,7 +197,10 @@ for (const host of HOSTS) {
 
     async function cannotBeFramed(url) {
       const complaints = await complaintsOf(browser, async (page) => {
-        await page.goto(sites.show("evil.test", `<iframe src="${url.replaceAll("&", "&amp;")}"></iframe>`), { waitUntil: "load" });
+        // It comes from another process than the frame's new address, and may be the last of all.
+        const told = page.waitForEvent("console", (message) => /frame-ancestors|X-Frame-Options/i.test(message.text()));
+        const framed = sites.show("evil.test", `<iframe src="${url.replaceAll("&", "&amp;")}"></iframe>`);
+        await Promise.all([told, page.goto(framed, { waitUntil: "load" })]);
         // What Chromium shows instead is known to Playwright a moment later.
         const until = Date.now() + 10_000;
         while (!page.frames()[1].url() && Date.now() < until) await page.waitForTimeout(50);

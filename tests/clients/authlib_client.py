@@ -111,7 +111,7 @@ def refused(call, error):
 def discovery_is_valid():
     OpenIDProviderMetadata(confidential().load_server_metadata()).validate()
     address = get_well_known_url(DEMO["issuer"], external=True)
-    answer = requests.get(address, timeout=10)
+    answer = requests.get(address, timeout=60)
     AuthorizationServerMetadata(answer.json()).validate()
 
 
@@ -190,7 +190,7 @@ def registers(method):
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": method,
         },
-        timeout=10,
+        timeout=60,
     )
     same(answer.status_code, 201)
     client = answer.json()
@@ -198,16 +198,16 @@ def registers(method):
 
     address = client["registration_client_uri"]
     headers = {"Authorization": f"Bearer {client['registration_access_token']}"}
-    same(requests.get(address, headers=headers, timeout=10).json()["redirect_uris"], [REDIRECT_URI])
+    same(requests.get(address, headers=headers, timeout=60).json()["redirect_uris"], [REDIRECT_URI])
     change = {
         "client_id": client["client_id"],
         "redirect_uris": [REDIRECT_URI],
         "token_endpoint_auth_method": method,
         "client_name": "Changed",
     }
-    same(requests.put(address, headers=headers, json=change, timeout=10).json()["client_name"], "Changed")
-    same(requests.delete(address, headers=headers, timeout=10).status_code, 204)
-    same(requests.get(address, headers=headers, timeout=10).status_code, 401)
+    same(requests.put(address, headers=headers, json=change, timeout=60).json()["client_name"], "Changed")
+    same(requests.delete(address, headers=headers, timeout=60).status_code, 204)
+    same(requests.get(address, headers=headers, timeout=60).status_code, 401)
 
 
 def signs_out():

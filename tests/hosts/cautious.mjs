@@ -10,7 +10,10 @@ const PAUSE = 150;
 
 /** Many of them, each with another algorithm, its keys from another region and its tokens from all. */
 export class Traffic {
-  /** Every token that was received: { name, alg, kid, region, iat, at, keysAge }. A UserInfo response has no `iat`. */
+  /**
+   * Every token that was received: { name, alg, kid, region, iat, asked, judged, keysAge }. A UserInfo response has no `iat`.
+   * It was asked for not before `asked`, and verified at `judged` with keys of that age.
+   */
   tokens = [];
   /** Tokens that did not verify. */
   unverified = [];
@@ -59,9 +62,10 @@ class CautiousParty {
   }
 
   async signIn(browser, person) {
+    const asked = this.op.now();
     this.browser = browser;
     this.person = person;
-    await this.#take(await this.rp.tokens(browser, person, { scope: SCOPE }), this.region);
+    await this.#take(await this.rp.tokens(browser, person, { scope: SCOPE }), this.region, asked);
   }
 
   async run(isRunning) {
@@ -79,43 +83,45 @@ class CautiousParty {
   }
 
   async #refresh(region) {
+    const asked = this.op.now();
     const isRetry = this.#isUnsure;
     this.#isUnsure = true;
     const answer = await this.rp.refresh(this.refreshToken, { base: this.op.bases[region] });
     this.#isUnsure = false;
-    if (answer.status === 200) return this.#take(answer.body, region);
+    if (answer.status === 200) return this.#take(answer.body, region, asked);
     // The grace of a lost answer may be over.
     if (isRetry && answer.status === 400) return this.signIn(this.browser, this.person);
     return this.#refused(region, answer);
   }
 
   async #credentials(region) {
+    const asked = this.op.now();
     const answer = await this.rp.token({ grant_type: "client_credentials" }, { base: this.op.bases[region] });
-    if (answer.status === 200) return this.#verify("access_token", answer.body.access_token, region);
+    if (answer.status === 200) return this.#verify("access_token", answer.body.access_token, region, asked);
     return this.#refused(region, answer);
   }
 
   async #userinfo(region) {
+    const asked = this.op.now();
     const answer = await this.rp.userinfo(this.accessToken, { base: this.op.bases[region] });
-    if (answer.status === 200) return this.#verify("userinfo", answer.text, region);
+    if (answer.status === 200) return this.#verify("userinfo", answer.text, region, asked);
     // What a revoked key signed is refused; the next refresh gives another.
     if (answer.status === 401 && this.traffic.mayBeRefused?.(headerOf(this.accessToken).kid)) return undefined;
     return this.#refused(region, answer);
   }
 
-  async #take({ access_token, id_token, refresh_token }, region) {
+  async #take({ access_token, id_token, refresh_token }, region, asked) {
     this.refreshToken = refresh_token;
     this.accessToken = access_token;
-    await this.#verify("access_token", access_token, region);
-    await this.#verify("id_token", id_token, region);
+    await this.#verify("access_token", access_token, region, asked);
+    await this.#verify("id_token", id_token, region, asked);
   }
 
-  async #verify(name, token, region) {
-    const at = this.op.now();
-    const jwks = await this.#keys();
+  async #verify(name, token, region, asked) {
+    const [jwks, judged] = await this.#keys();
     const { alg, kid } = headerOf(token);
     const { iat } = claimsOf(token);
-    const seen = { name, alg, kid, region: this.op.regions[region], iat, at, keysAge: this.op.now() - this.#fetchedAt };
+    const seen = { name, alg, kid, region: this.op.regions[region], iat, asked, judged, keysAge: judged - this.#fetchedAt };
     this.traffic.tokens.push(seen);
     try {
       verified(token, jwks);
@@ -124,9 +130,12 @@ class CautiousParty {
     }
   }
 
+  /** The key set, and the time at which it was still fresh. */
   async #keys() {
     // From its own region, so that what one region serves is held against what another signs.
-    while (this.#jwks === undefined || this.op.now() - this.#fetchedAt >= this.#maxAge) {
+    for (;;) {
+      const now = this.op.now();
+      if (this.#jwks !== undefined && now - this.#fetchedAt < this.#maxAge) return [this.#jwks, now];
       try {
         const answer = await this.rp.target.call("GET", "/jwks", { base: this.op.bases[this.region] });
         if (answer.status === 200) {
@@ -142,7 +151,6 @@ class CautiousParty {
         await pause(PAUSE);
       }
     }
-    return this.#jwks;
   }
 
   async #refused(region, answer) {

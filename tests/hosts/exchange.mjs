@@ -77,7 +77,7 @@ function anonymiser({ issuer, base, op, tenantId }, answer) {
   ].filter(([name]) => name);
   return (text) => {
     const known = names.reduce((result, [name, substitute]) => result.replaceAll(name, substitute), text);
-    // What is random: base64url long enough to be nothing else, and to have a capital in it.
-    return known.replace(/[A-Za-z0-9_-]{22,}/g, (word) => (/[A-Z]/.test(word) ? "{random}" : word));
+    // What is random: base64url long enough to be nothing else, and to have a capital or a digit in it.
+    return known.replace(/[A-Za-z0-9_-]{22,}/g, (word) => (/[A-Z0-9]/.test(word) ? "{random}" : word));
   };
 }

@@ -20,7 +20,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 export const xtask = process.env.VEDETTE_XTASK ?? join(root, "target/debug/xtask");
 
 // Starting takes a second or two; the first Spin start of a component compiles it, beside whatever else the machine does.
-const START_LIMIT = 180_000;
+const START_LIMIT = 600_000;
 const STOP_LIMIT = 30_000;
 
 // What a test that failed or was cut short has left behind.
@@ -116,7 +116,7 @@ export async function startHost({ host, state, port, demo = true, issuer, region
     const ready = new Promise((resolve, reject) => {
       child.stdout.setEncoding("utf8").on("data", (text) => {
         run.stdout += text;
-        const line = run.stdout.match(/^ready (\S+)$/m);
+        const line = run.stdout.match(/^ready (\S+)\n/m);
         if (line) resolve(line[1]);
       });
       child.stderr.setEncoding("utf8").on("data", (text) => (run.stderr += text));
@@ -176,10 +176,16 @@ function commandLine(pid) {
   }
 }
 
-/** The first of `count` neighbouring ports that nobody listens on. */
+// A host binds its ports a second or two after they were chosen, and another may be started meanwhile.
+const givenOut = new Set();
+
+/** The first of `count` neighbouring ports that nobody listens on, or was told to. */
 export async function freePorts(count) {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const first = 20_000 + 2 * Math.floor(Math.random() * 6_000);
+    const ports = Array.from({ length: count }, (_, index) => first + index);
+    if (ports.some((port) => givenOut.has(port))) continue;
+    for (const port of ports) givenOut.add(port);
     if (await allFree(first, count)) return first;
   }
   throw new Error("no free ports");

@@ -9,8 +9,11 @@ import { RelyingParty } from "./relying_party.mjs";
 export class Target {
   /** Whatever must never be seen in a log or lie in a database in clear. */
   secrets = new Set();
-  /** What every request has besides its own headers. */
-  headers = {};
+  /**
+   * What every request has besides its own headers. A connection of its own for each: the host closes one that was idle for some
+   * seconds, and a test that did something else for so long does not learn of it before it has sent its next request.
+   */
+  headers = { connection: "close" };
   #operator;
   #token;
   #tenantId;
@@ -90,6 +93,23 @@ export class Target {
 
   async jwks({ base } = {}) {
     return (await this.call("GET", "/jwks", { base })).body;
+  }
+
+  /** Answered with 200, and no tenant failed. */
+  async maintain(base = this.base) {
+    const answer = await this.call("POST", "/maintenance", { base, headers: { authorization: `Bearer ${this.op.maintenanceSecret()}` } });
+    if (answer.status !== 200) assert.fail(`maintenance at ${base}: ${answer.status} ${JSON.stringify(await this.linesOf(answer))}`);
+    assert.equal(answer.body.failed, 0);
+    return answer;
+  }
+
+  /** Every key that is due is made; some of them may be under way behind the answers of others. */
+  async maintainUntilNothingIsDue() {
+    for (let runs = 0; ; runs += 1) {
+      const made = await Promise.all(this.bases.map(async (base) => (await this.maintain(base)).body.keys_made));
+      if (made.every((count) => count === 0)) return;
+      assert.ok(runs < 10, `run ${runs} still made ${made}`);
+    }
   }
 
   /** The management API. */

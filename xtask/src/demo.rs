@@ -91,7 +91,7 @@ pub fn set_up(options: &DevOptions, state: &State, running: &Running) -> Result<
 /// The relying party's page answers, or it has ended with a message of its own.
 pub fn wait_for_relying_party(port: u16, task: &mut Task) -> Result<()> {
     let client = Client::new(format!("http://127.0.0.1:{port}"));
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while let Err(error) = client.get("/health") {
         task.check_running()?;
         if Instant::now() > until {

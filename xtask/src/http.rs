@@ -9,6 +9,9 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
 
+/// On Spin, set-up makes two RSA keys before it answers: seconds, by luck some tens of them on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 pub struct Client {
     agent: Agent,
     /// `http://127.0.0.1:PORT` and the issuer's path, or wherever else it is reached.
@@ -26,7 +29,7 @@ impl Client {
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(30)))
+            .timeout_global(Some(PATIENCE))
             .build();
         Client { agent: config.into(), base }
     }

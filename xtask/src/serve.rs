@@ -18,7 +18,7 @@ use crate::state::State;
 use crate::{paths, storage, tools};
 
 /// How long a host may take until it answers. Spin's first run compiles the component to machine code.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// An instance that ends sooner than this after its start would only end again.
 const SETTLED: Duration = Duration::from_secs(2);

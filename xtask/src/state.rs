@@ -27,7 +27,7 @@ pub const MAINTENANCE_SECRET: &str = "maintenance-secret";
 pub struct State {
     directory: PathBuf,
     host: Host,
-    _lock: File,
+    lock: File,
 }
 
 impl State {
@@ -46,7 +46,7 @@ impl State {
                 directory.display()
             );
         }
-        Ok(State { directory, host, _lock: lock })
+        Ok(State { directory, host, lock })
     }
 
     pub fn directory(&self) -> &Path {
@@ -131,6 +131,13 @@ impl State {
 
     fn issuer_file(&self) -> PathBuf {
         self.host_directory().join("issuer")
+    }
+}
+
+/// Said, not left to the file's closing: a process that another thread is just starting holds the file open for a moment.
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

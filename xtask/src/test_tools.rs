@@ -53,7 +53,8 @@ pub fn python(install: bool) -> Result<PathBuf> {
     process::run("python3 -m venv", &venv, Output::Stderr)?;
     if requirements.is_file() {
         let mut pip = Command::new(&interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "10", "-r"])
+            .arg(&requirements);
         process::run("pip install", &pip, Output::Stderr)?;
     }
     stamp.set(&fingerprint)?;
@@ -83,7 +84,7 @@ fn system_package(what: &str, packages: &[&str], install: bool) -> Result<()> {
     }
     for arguments in [&["update"][..], &[&["install", "-y", "--no-install-recommends"], packages].concat()] {
         let mut apt = Command::new("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        apt.args(["-o", "Acquire::Retries=5"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         process::run("apt-get", &apt, Output::Stderr)
             .with_context(|| format!("{what} could not be installed: type `{line}`"))?;
     }

@@ -117,7 +117,7 @@ pub fn npm_packages() -> Result<String> {
     }
     note("npm ci (some 500 MB, about half a minute)");
     let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(paths::root());
+    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=5"]).current_dir(paths::root());
     process::run("npm ci", &npm, Output::Stderr)?;
     stamp.set(&fingerprint)?;
     Ok("installed".to_owned())

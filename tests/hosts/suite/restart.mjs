@@ -9,6 +9,8 @@ export function restart(target) {
     test("a flow goes on after a restart between any two of its steps", async () => {
       const { rp, person, browser } = await newcomer();
       const request = rp.request();
+      await target().maintainUntilNothingIsDue();
+      await target().op.restart();
       const jwks = await target().jwks();
 
       const asked = await browser.open(request.url(target().base));

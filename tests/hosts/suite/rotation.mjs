@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { dropCopies, withDatabase } from "../database.mjs";
 import { assertError, headerOf, verified } from "../relying_party.mjs";
 import { Traffic } from "../cautious.mjs";
@@ -27,8 +28,7 @@ export async function rotation(t, target) {
   let others;
   let cut;
 
-  const jwksOf = (bases, path = "") => Promise.all(bases.map((base) => target.jwks({ base: base + path })));
-  const keys = async () => (await target.managed(200, "GET", "keys")).keys;
+  const keys = async (path = "keys") => (await target.managed(200, "GET", path)).keys;
   const until = (time) => pause(Math.max(0, ((time - op.now()) / op.clockSpeed) * 1000));
 
   try {
@@ -68,24 +68,23 @@ export async function rotation(t, target) {
       const settled = await Promise.all([
         target.managed(200, "PATCH", path, { regions: op.regions }, { base: here }),
         target.managed(200, "POST", "keys/rotate", { alg: "EdDSA" }, { base: there }),
-        ...op.bases.map((base) => maintain(base)),
+        ...op.bases.map((base) => target.maintain(base)),
       ]);
       assert.deepEqual(settled[0].regions, op.regions);
-      // Some of it may be made behind the answers of others.
-      await maintainUntilNothingIsDue();
+      await target.maintainUntilNothingIsDue();
       const all = await keys();
       for (const region of op.regions) {
         for (const alg of ALGORITHMS) {
-          const own = all.filter((key) => key.region === region && key.alg === alg);
-          assert.equal(own.length, 1, `keys of ${region} for ${alg}: ${JSON.stringify(own)}`);
+          const own = all.filter((key) => key.region === region && key.alg === alg).sort((one, other) => one.ordinal - other.ordinal);
+          // It is due for a standby when it has taken over, which on a slow machine is by now.
+          const may = ["1 standby", "1 active", "1 active,2 standby"];
+          assert.ok(may.includes(briefly(own)), `keys of ${region} for ${alg}: ${JSON.stringify(own)}`);
           assert.ok(own[0].activates_at - own[0].published_at >= LEAD, `too early: ${JSON.stringify(own)}`);
-          onTheirWay.push(...own);
+          onTheirWay.push(own[0]);
         }
       }
-      await until(op.now() + COPY_BOUND + SLACK);
-      const sets = await jwksOf(op.bases);
-      for (const set of sets) assert.deepEqual(set, sets[0], "one JWKS everywhere");
-      for (const { kid } of onTheirWay) assert.ok(sets[0].keys.some((key) => key.kid === kid), `${kid} is published`);
+      const [set] = await commonJwks();
+      for (const { kid } of onTheirWay) assert.ok(set.keys.some((key) => key.kid === kid), `${kid} is published`);
     });
 
     await t.test("a crash in the middle of it", async () => {
@@ -110,35 +109,32 @@ export async function rotation(t, target) {
         Array.from({ length: 45 }, (_, index) => {
           const base = `${op.bases[index % op.bases.length]}/t/new`;
           const rp = target.relyingParty(client);
-          if (index < op.bases.length) return maintain(op.bases[index]);
+          if (index < op.bases.length) return target.maintain(op.bases[index]);
           if (index % 5 === 3) return target.call("GET", "/jwks", { base });
           if (index % 5 === 4) return target.call("GET", "/.well-known/openid-configuration", { base });
           return rp.token({ grant_type: "client_credentials" }, { base });
         }),
       );
       for (const answer of race) assert.equal(answer.status, 200, answer.text);
-      await maintainUntilNothingIsDue();
-      const made = (await target.managed(200, "GET", `tenants/${tenant.id}/keys`)).keys;
-      const whole = ["1 active", "2 standby"];
+      await target.maintainUntilNothingIsDue();
+      const [set, made] = await commonJwks("/t/new", `tenants/${tenant.id}/keys`);
       for (const alg of ALGORITHMS) {
-        const shown = made.filter((key) => key.alg === alg).map(({ region, ordinal, state }) => `${region}${ordinal} ${state}`).sort();
+        const own = made.filter((key) => key.alg === alg).sort((one, other) => one.ordinal - other.ordinal);
         // What nobody can have missed waits until all the world can know it, and only then needs a standby: on a slow machine, by now.
-        const waits = !["RS256", "ES256"].includes(alg) && shown.length === 1;
-        assert.deepEqual(shown, waits ? ["1 standby"] : whole, alg);
+        const may = ["1 active,2 standby", ...(["RS256", "ES256"].includes(alg) ? [] : ["1 standby", "1 active"])];
+        assert.ok(may.includes(briefly(own)), `keys for ${alg}: ${JSON.stringify(own)}`);
+        assert.ok(own.every(({ region }) => region === ""), alg);
       }
-      await until(op.now() + COPY_BOUND + SLACK);
-      const sets = await jwksOf(op.bases, "/t/new");
-      assert.deepEqual(sets[0].keys.map(({ kid }) => kid).sort(), made.map(({ kid }) => kid).sort());
-      for (const set of sets) assert.deepEqual(set, sets[0], "all regions serve one JWKS");
+      assert.deepEqual(set.keys.map(({ kid }) => kid).sort(), made.map(({ kid }) => kid).sort());
       const tokens = race.flatMap(({ body }) => body?.access_token ?? []);
       assert.ok(tokens.length > 20);
-      for (const token of tokens) verified(token, sets[0]);
+      for (const token of tokens) verified(token, set);
     });
 
     await t.test("each key takes over when it said it would, after the crash too, and every relying party can verify it", async () => {
       const last = Math.max(...onTheirWay.map(({ activates_at }) => activates_at));
       await until(last + 100);
-      await maintainUntilNothingIsDue();
+      await target.maintainUntilNothingIsDue();
       const all = await keys();
       for (const { kid, region, alg } of onTheirWay) {
         // Unless the machine was so slow that the second rotation was one more.
@@ -168,8 +164,9 @@ export async function rotation(t, target) {
       const { kid } = headerOf(before[0].access_token);
       traffic.mayBeRefused = (other) => other === kid;
       target.forgetOperatorToken();
+      const revoking = op.now();
       const answer = await target.managed(200, "POST", `keys/${kid}/revoke`, {}, { base: op.bases.at(-1) });
-      const revokedAt = answer.revoked_at;
+      const revoked = op.now();
       // Everything that it signed, in every region, before anything else.
       const shown = op.bases.flatMap((base) => before.map(({ access_token }) => ({ base, access_token })));
       await Promise.all(
@@ -180,20 +177,19 @@ export async function rotation(t, target) {
       );
       assert.equal((await target.manage("GET", "keys")).status, 401, "nor is the operator's own token good any more");
       assert.equal(answer.signs_now.known_to_relying_parties, true);
-      await until(revokedAt + COPY_BOUND + 1);
+      await until(revoked + COPY_BOUND + 1);
       for (const base of op.bases) {
         assert.equal(await signingKey(base), answer.signs_now.kid, base);
         assert.ok(!(await target.jwks({ base })).keys.some((key) => key.kid === kid), `${base} still publishes it`);
       }
       for (const tokens of before) assert.equal((await rp.refresh(tokens.refresh_token)).status, 200, "refresh tokens go on");
       // Long enough for half of the relying parties to have changed from the key set of before to one of after.
-      await until(revokedAt + COPY_BOUND + JWKS_MAX_AGE / 2);
-      const bound = ({ iat }) => revokedAt + COPY_BOUND + (iat === undefined ? SLACK : 0);
-      const late = traffic.tokens.filter((token) => token.kid === kid && signedAt(token) > bound(token));
+      await until(revoked + COPY_BOUND + JWKS_MAX_AGE / 2);
+      const late = traffic.tokens.filter((token) => token.kid === kid && token.asked > revoked + COPY_BOUND);
       assert.ok(traffic.tokens.some((token) => token.kid === kid), "it was in use");
       assert.deepEqual(late, [], "signed with it after the bound");
-      // What an isolate signed with it meanwhile may be refused by whoever has newer keys; nothing else may.
-      assertNothingFailed((token) => token.kid === kid && signedAt(token) >= revokedAt - 1);
+      // What it signed may be refused by whoever has newer keys; nothing else may.
+      assertNothingFailed((token) => token.kid === kid && token.judged >= revoking);
       target.forgetOperatorToken();
       assert.equal((await keys()).find((key) => key.kid === kid).state, "revoked");
     });
@@ -224,6 +220,20 @@ export async function rotation(t, target) {
     assert.ok(lost >= ALGORITHMS.length, `${lost} keys were there`);
   }
 
+  /** The JWKS that all regions serve when no key was made and none changed its state for as long as copies live; and the keys. */
+  async function commonJwks(issuerPath = "", keysPath = "keys") {
+    const states = (listed) => listed.map(({ kid, state }) => `${kid} ${state}`).sort();
+    for (;;) {
+      const before = await keys(keysPath);
+      await until(op.now() + COPY_BOUND + SLACK);
+      const sets = await Promise.all(op.bases.map((base) => target.jwks({ base: base + issuerPath })));
+      const after = await keys(keysPath);
+      if (!isDeepStrictEqual(states(before), states(after))) continue;
+      for (const set of sets) assert.deepEqual(set, sets[0], "one JWKS everywhere");
+      return [sets[0], after];
+    }
+  }
+
   async function signingKey(base) {
     const answer = await target.relyingParty().token({ grant_type: "client_credentials" }, { base });
     assert.equal(answer.status, 200, answer.text);
@@ -241,29 +251,14 @@ export async function rotation(t, target) {
       await pause(50);
     }
   }
-
-  async function maintain(base) {
-    const answer = await target.call("POST", "/maintenance", { base, headers: { authorization: `Bearer ${op.maintenanceSecret()}` } });
-    if (answer.status !== 200) assert.fail(`maintenance at ${base}: ${answer.status} ${JSON.stringify(await target.linesOf(answer))}`);
-    assert.equal(answer.body.failed, 0);
-    return answer;
-  }
-
-  async function maintainUntilNothingIsDue() {
-    for (let runs = 0; ; runs += 1) {
-      const made = await Promise.all(op.bases.map(async (base) => (await maintain(base)).body.keys_made));
-      if (made.every((count) => count === 0)) return;
-      assert.ok(runs < 10, `run ${runs} still made ${made}`);
-    }
-  }
 }
 
-/** In seconds. A UserInfo response does not say, so when it came. */
-function signedAt({ iat, at }) {
-  return iat ?? at;
+/** Ordinals and states of one region's keys for one algorithm. */
+function briefly(keys) {
+  return keys.map(({ ordinal, state }) => `${ordinal} ${state}`).join();
 }
 
-/** The kids that may have signed at this second: of the region if it has an active key, else the common one. */
+/** The kids that may have signed what says this `iat`: of the region if it has an active key, else the common one. */
 function activeAt(keys, region, alg, time) {
   const at = (second) => {
     for (const of of [region, ""]) {
@@ -272,7 +267,8 @@ function activeAt(keys, region, alg, time) {
     }
     return undefined;
   };
-  return [...new Set([at(time - 1), at(time)])];
+  // The key is chosen after the time was written down.
+  return [...new Set([at(time), at(time + 1), at(time + 2)])];
 }
 
 function place({ activates_at, ordinal }) {
