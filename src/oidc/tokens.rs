@@ -86,6 +86,8 @@ impl IdToken<'_> {
 #[derive(Clone, Debug, Deserialize)]
 pub struct HintClaims {
     pub iss: String,
+    /// May be over. Every ID token has it, and a signed UserInfo response, which is no hint, has not.
+    pub exp: i64,
     pub sub: String,
     pub aud: String,
     #[serde(default)]

@@ -221,7 +221,13 @@ fn a_hint_that_this_issuer_did_not_sign_as_an_id_token_is_refused() {
         format!("{none}.{claims}.")
     };
     let changed = format!("{header}.{claims}x.{}", known.tokens.id_token().rsplit_once('.').unwrap().1);
-    for hint in ["x", "..", foreign.id_token(), &known.tokens.access_token, &forged, &changed] {
+    let signing = known.deployment.client_with(json!({"userinfo_signed_response_alg": "RS256"}));
+    let userinfo = known
+        .deployment
+        .userinfo(&signing.tokens(&known.deployment, &known.alice, "openid").access_token)
+        .text()
+        .to_owned();
+    for hint in ["x", "..", foreign.id_token(), &known.tokens.access_token, &userinfo, &forged, &changed] {
         let answer = known.browser.ask(&known.ask("prompt", "none").with("id_token_hint", hint));
         assert_eq!(answer.query()["error"], "invalid_request", "{hint}");
     }
