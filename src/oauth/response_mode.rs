@@ -25,9 +25,16 @@ impl ResponseMode {
         }
     }
 
-    /// From the parameter; query is the default of response type code.
-    pub fn parse(parameter: Option<&str>) -> Result<Self, Refusal> {
-        let Some(name) = parameter else { return Ok(Self::Query) };
+    /// From the parameter, else the default of the response type.
+    pub fn parse(parameter: Option<&str>, response_type: Option<&str>) -> Result<Self, Refusal> {
+        let Some(name) = parameter else { return Ok(Self::default_of(response_type)) };
         Self::ALL.into_iter().find(|mode| mode.as_str() == name).ok_or(Refusal::UnsupportedResponseMode)
+    }
+
+    /// Multiple Response Types §2.1 and §5. A client that asks for tokens in the front channel does not look at the query, not even
+    /// for the error that says that it gets none.
+    fn default_of(response_type: Option<&str>) -> Self {
+        let mut values = response_type.unwrap_or_default().split(' ');
+        if values.any(|value| matches!(value, "token" | "id_token")) { Self::Fragment } else { Self::Query }
     }
 }

@@ -88,8 +88,8 @@ impl Addressee {
         }
         let redirect_uri =
             RegisteredRedirect::find(form.required("redirect_uri")?, &client.redirect_uris, any_loopback)?;
-        // A mode that is refused below goes by the default: that refusal has to be sent somehow.
-        let response_mode = ResponseMode::parse(form.value("response_mode"))
+        // A mode that is refused below goes by the query: that refusal has to be sent somehow.
+        let response_mode = ResponseMode::parse(form.value("response_mode"), form.value("response_type"))
             .ok()
             .filter(|mode| *mode != ResponseMode::FormPost || redirect_uri.is_web())
             .unwrap_or(ResponseMode::Query);
@@ -121,7 +121,7 @@ impl AuthorizationRequest {
         if form.value("registration").is_some() {
             return Err(Refusal::RegistrationParameterUnsupported);
         }
-        let response_mode = ResponseMode::parse(form.value("response_mode"))?;
+        let response_mode = ResponseMode::parse(form.value("response_mode"), form.value("response_type"))?;
         if response_mode == ResponseMode::FormPost && !addressee.redirect_uri.is_web() {
             return Err(Refusal::UnsupportedResponseMode);
         }

@@ -92,15 +92,24 @@ fn errors_reach_the_client_with_state_and_issuer_and_nothing_else() {
     for (what, ask, code) in wrong_requests(&client) {
         let answer = asked(&deployment, &ask);
         assert_eq!(answer.status, 303, "{what}: {}", answer.text());
-        assert!(answer.location().starts_with("https://rp.example/cb?error="), "{what}: {}", answer.location());
         assert!(answer.location().len() < 1000, "{what}");
-        assert_error(&answer.query(), Some("af0ifjsldkj"), code, what);
+        assert_error(&sent(&answer, &ask), Some("af0ifjsldkj"), code, what);
         assert_eq!(answer.header("cache-control"), "no-store", "{what}");
         assert!(deployment.last_log()["refusal"].is_string(), "{what}");
 
         let answer = asked(&deployment, &ask.clone().without("state"));
-        assert_error(&answer.query(), None, code, what);
+        assert_error(&sent(&answer, &ask), None, code, what);
     }
+}
+
+/// What came where a client of this response type looks for it.
+#[track_caller]
+fn sent(answer: &Answer, ask: &Ask) -> BTreeMap<String, String> {
+    let is_front_channel = |(name, value): &(String, String)| name == "response_type" && value.contains("token");
+    let separator = if ask.parameters.iter().any(is_front_channel) { '#' } else { '?' };
+    let start = format!("https://rp.example/cb{separator}error=");
+    assert!(answer.location().starts_with(&start), "{}", answer.location());
+    if separator == '#' { answer.fragment() } else { answer.query() }
 }
 
 #[test]
