@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! vedette backup 1                       what this is, and the version of its format
-//! {"schema":2,"created_at":…,…}          in clear, for people and for the restore: nothing secret, nothing of anybody
+//! {"schema":3,"created_at":…,…}          in clear, for people and for the restore: nothing secret, nothing of anybody
 //! 24 bytes of nonce, XChaCha20-Poly1305  the rows, under a key derived from the root; both lines are associated data
 //! ```
 //!

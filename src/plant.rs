@@ -48,6 +48,7 @@ plants! {
     GraceForAnyGeneration = "grace-for-any-generation",
     SecondDeviceIsTheft = "second-device-is-theft",
     ReuseUnnoticed = "reuse-unnoticed",
+    RefreshingHidesReuse = "refreshing-hides-reuse",
     // Endings.
     StaleStanding = "stale-standing",
     StaleClientSecret = "stale-client-secret",

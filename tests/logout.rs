@@ -113,6 +113,22 @@ fn a_uri_that_is_not_registered_for_it_is_never_gone_to() {
 }
 
 #[test]
+fn a_disabled_client_sends_nobody_anywhere_and_its_hints_say_nothing() {
+    let scene = Scene::new();
+    let open_page = Page::of(&scene.ask(&[("client_id", &scene.client.id), ("post_logout_redirect_uri", AFTER)]));
+    let client = scene.deployment.manage(Method::Patch, &format!("/clients/{}", scene.client.id));
+    scene.deployment.send(client.json(&json!({"disabled": true}))).expect(200);
+    for named in [scene.hint(), ("client_id", scene.client.id.as_str())] {
+        let answer = scene.ask(&[named, ("post_logout_redirect_uri", AFTER), ("state", STATE)]);
+        assert_eq!(answer.error_page(), (400, "invalid_request"), "{named:?}");
+        assert!(answer.response.header("location").is_none(), "{named:?}");
+        assert!(is_confirmation(&scene.ask(&[named])), "{named:?}: nobody is signed out without being asked");
+    }
+    let answer = scene.browser.submit(&open_page, &[("answer", "sign-out")]);
+    assert!(is_signed_out_page(&answer), "{}", answer.text());
+}
+
+#[test]
 fn a_hint_that_we_did_not_sign_is_refused() {
     let scene = Scene::new();
     let [header, claims, signature] = scene.tokens.id_token().split('.').collect::<Vec<_>>()[..] else { panic!() };

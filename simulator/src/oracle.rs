@@ -21,6 +21,8 @@ use crate::world::World;
 const GRACE: Millis = 30_000;
 /// After so long the grace window is over by every clock.
 const SURELY_OVER: Millis = 51_000;
+/// After so long reuse is noticed, however often the grant is refreshed.
+const SURELY_NOTICED: Millis = 3 * SURELY_OVER;
 
 /// A grant can be refreshed for at least so long.
 const SURELY_REFRESHABLE: Millis = 89 * 86_400_000;
@@ -446,7 +448,7 @@ impl Answer<'_> {
                 .note(vec![token.thing(), grant.thing()], &format!("{} is refused: {}", token.thing(), self.refusal()));
             if is_its_own && self.is_error("invalid_grant") {
                 let quiet = grant.last_refresh.get().is_none_or(|at| at + 2 * SURELY_OVER < self.began);
-                if token.stepped.get().is_some() && quiet {
+                if token.stepped.get().is_some_and(|at| quiet || at + SURELY_NOTICED < self.began) {
                     grant.end(now, "reuse of a refresh token was answered");
                 }
                 let first = token.first_used.get().unwrap_or(now);

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, JsString, Uint8Array};
+use js_sys::{Array, JsString, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ReadableStreamDefaultReader, ReadableStreamReadResult};
 
 use super::Workers;
 use crate::Isolate;
@@ -18,6 +17,9 @@ const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 #[wasm_bindgen(module = "/src/cloudflare/glue.mjs")]
 extern "C" {
     fn describe(request: &web_sys::Request, names: &Array) -> String;
+
+    #[wasm_bindgen(js_name = body)]
+    fn counted_body(request: &web_sys::Request, limit: usize) -> Promise;
 }
 
 /// Taken from the URL. Of a request from outside the URL has it as it was sent; of another Worker's, by a service binding, the
@@ -49,7 +51,7 @@ pub(super) async fn read(
     let client_address = values.next().flatten();
     let mut request = Request { method, path, query, headers, body: Vec::new(), client_address };
     if matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
-        let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        let declared = request.header("content-length").and_then(|length| length.parse::<u64>().ok());
         let limit = body_limit(platform, isolate, &request).await;
         request.body = body(from, declared, limit).await?;
     }
@@ -71,30 +73,13 @@ fn target(url: &str) -> (String, String, Option<String>) {
 }
 
 /// The body, or a byte more than the limit of one that is too long.
-async fn body(from: &web_sys::Request, declared: Option<usize>, limit: usize) -> Result<Vec<u8>, JsValue> {
-    let Some(stream) = from.body() else { return Ok(Vec::new()) };
-    match declared {
-        // Never read: the core needs to know only that it is too long.
-        Some(length) if length > limit => Ok(vec![0; limit + 1]),
-        // HTTP framing holds a sender to the length it declared.
-        Some(_) => Ok(Uint8Array::new(&from.array_buffer()?.await?).to_vec()),
-        None => {
-            let reader: ReadableStreamDefaultReader = stream.get_reader().dyn_into()?;
-            let mut bytes = Vec::new();
-            loop {
-                let chunk = reader.read().await?.unchecked_into::<ReadableStreamReadResult>();
-                if chunk.get_done() == Some(true) {
-                    return Ok(bytes);
-                }
-                let chunk = Uint8Array::new(&chunk.get_value());
-                let room = u32::try_from(limit + 1 - bytes.len()).unwrap_or(0);
-                bytes.extend(chunk.subarray(0, room).to_vec());
-                if bytes.len() > limit {
-                    // Whether the sender hears of it does not matter to the answer.
-                    drop(reader.cancel());
-                    return Ok(bytes);
-                }
-            }
-        }
+async fn body(from: &web_sys::Request, declared: Option<u64>, limit: usize) -> Result<Vec<u8>, JsValue> {
+    if from.body().is_none() {
+        return Ok(Vec::new());
     }
+    if declared.is_some_and(|length| length > limit as u64) {
+        // Never read: the core needs to know only that it is too long.
+        return Ok(vec![0; limit + 1]);
+    }
+    Ok(counted_body(from, limit).await?.unchecked_into::<Uint8Array>().to_vec())
 }

@@ -14,7 +14,7 @@ use crate::oauth::redirect_uri::RegisteredRedirect;
 use crate::oidc::authorization_request::PENDING_LIFETIME;
 use crate::oidc::tokens::HintClaims;
 use crate::plant::{Plant, planted};
-use crate::platform::{Freshness, Platform};
+use crate::platform::{Answer, Fault, Freshness, Platform};
 use crate::seal::Sealed;
 use crate::store::audit::{self, AuditRow, Event};
 use crate::store::clients::ClientRow;
@@ -84,7 +84,9 @@ pub async fn handle<P: Platform>(
     if hint.is_some() && first_row(&answer, 2).is_none() {
         return Err(Refusal::HintInvalid.into()); // What a revoked key signed is refused at once.
     }
-    let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
+    let client = live_client(&answer)?;
+    // A client that is gone or disabled says nothing any more, of whom it signed in either.
+    let hint = hint.filter(|_| client.is_some());
     let session = authorize::live_session(context, &answer, 1)?;
     let redirect = match form.value("post_logout_redirect_uri") {
         Some(uri) => Some(registered(context, uri, client.as_ref()).await?), // 5
@@ -111,6 +113,12 @@ fn client_id(form: &Form, hint: Option<&HintClaims>) -> Result<Option<String>, R
         (Some(named), Some(hinted)) if named != hinted => Err(Refusal::HintInvalid),
         (named, hinted) => Ok(named.or(hinted)),
     }
+}
+
+/// The client in an answer's first statement, unless it is disabled.
+fn live_client(answer: &Answer) -> Result<Option<ClientRow>, Fault> {
+    let client = first_row(answer, 0).map(ClientRow::from_row).transpose()?;
+    Ok(client.filter(|client| client.disabled_at.is_none()))
 }
 
 /// Where to go afterwards: only to a URI that the asking client registered for it (§3.1).
@@ -173,7 +181,7 @@ async fn confirmed<P: Platform>(
         sessions::with_user(tenant.id(), cookie.as_ref().map_or("", |cookie| cookie.session_id.as_str())),
     ];
     let answer = context.sql(&batch, Freshness::Primary).await?;
-    let client = first_row(&answer, 0).map(ClientRow::from_row).transpose()?;
+    let client = live_client(&answer)?;
     if let Some(session) = first_row(&answer, 1).map(SessionRow::from_row).transpose()? {
         sign_out(context, tenant, &session).await?;
     }

@@ -64,6 +64,7 @@ fn open(tenant: &Tenant, client: &Presented, form: &Form) -> Result<(RefreshToke
     let granted = Scope::stored(&token.scope);
     let scope = match form.value("scope").map(Scope::parse).transpose()? {
         None => granted,
+        Some(asked) if asked.is_empty() => return Err(Refusal::InvalidScope("The scope is blank.")),
         Some(asked) if asked.is_subset_of(&granted) => asked, // 3
         Some(_) => return Err(Refusal::InvalidScope("The scope goes beyond what was granted.")),
     };

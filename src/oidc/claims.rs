@@ -106,6 +106,12 @@ struct Wish {
 }
 
 impl Wish {
+    /// Whether it names values, and only such as the `sub` of somebody could be.
+    fn insists_on_texts(&self) -> bool {
+        self.values.as_ref().is_none_or(|values| !values.is_empty())
+            && self.value.iter().chain(self.values.iter().flatten()).all(Value::is_string)
+    }
+
     fn texts(&self) -> Vec<String> {
         let values = self.values.clone().unwrap_or_default();
         self.value.iter().chain(values.iter()).filter_map(Value::as_str).map(str::to_owned).collect()
@@ -127,9 +133,13 @@ impl ClaimsRequest {
             let found = parameter.id_token.as_ref().and_then(|wishes| wishes.get(name).cloned());
             found.map(Option::unwrap_or_default)
         };
-        let subs_of = |wishes: &Wishes| {
-            wishes.as_ref().and_then(|wishes| wishes.get("sub")?.as_ref().map(Wish::texts)).unwrap_or_default()
-        };
+        let sub_of = |wishes: &Wishes| wishes.as_ref().and_then(|wishes| wishes.get("sub")?.clone());
+        // Who insists on nobody that there can be must not get whoever is there.
+        if [&parameter.id_token, &parameter.userinfo].into_iter().filter_map(sub_of).any(|sub| !sub.insists_on_texts())
+        {
+            return Err(Refusal::MalformedParameter { name: "claims", why: "asks for a sub that is not a string" });
+        }
+        let subs_of = |wishes: &Wishes| sub_of(wishes).map(|sub| sub.texts()).unwrap_or_default();
         let subs = Some(subs_of(&parameter.id_token)).filter(|subs| !subs.is_empty());
         let acr = wish("acr");
         Ok(Self {

@@ -51,7 +51,10 @@ const AUDIT_REDEMPTION: &str = "INSERT INTO audit_events \
      NULL, g.user_id, g.client_id, ?7, ?8, NULL \
      FROM clients AS c JOIN grants AS g ON g.tenant_id = c.tenant_id AND g.id = ?2 AND g.client_id = c.id \
      WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL AND c.secret_hash IS ?4 ON CONFLICT DO NOTHING";
-const REFRESH: &str = "UPDATE grants SET generation = generation + 1, rotated_at = ?6, rotated_by = ?7 \
+const REFRESH: &str = "UPDATE grants SET generation = generation + 1, rotated_at = ?6, rotated_by = ?7, \
+     settled = CASE WHEN rotated_at < ?8 THEN generation WHEN milestone_at < ?8 THEN milestone ELSE settled END, \
+     milestone = CASE WHEN milestone_at < ?8 THEN generation + 1 ELSE milestone END, \
+     milestone_at = CASE WHEN milestone_at < ?8 THEN ?6 ELSE milestone_at END \
      WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 AND generation = ?5 AND offline = 1 AND revoked_at IS NULL \
      AND expires_at > ?6 \
      AND EXISTS (SELECT 1 FROM clients AS c JOIN tenants AS t ON t.id = c.tenant_id AND t.disabled_at IS NULL \
@@ -59,7 +62,8 @@ const REFRESH: &str = "UPDATE grants SET generation = generation + 1, rotated_at
      AND EXISTS (SELECT 1 FROM users AS u WHERE u.tenant_id = ?1 AND u.id = grants.user_id AND u.disabled_at IS NULL) \
      AND EXISTS (SELECT 1 FROM consents AS k WHERE k.tenant_id = ?1 AND k.user_id = grants.user_id AND k.client_id = ?3)";
 const END_REUSED: &str = "UPDATE grants SET revoked_at = ?6 WHERE tenant_id = ?1 AND id = ?2 AND client_id = ?3 \
-     AND generation > ?5 AND revoked_at IS NULL AND rotated_by <> ?7 AND rotated_at < ?8 \
+     AND generation > ?5 AND revoked_at IS NULL AND rotated_by <> ?7 \
+     AND (rotated_at < ?8 OR settled > ?5 OR (milestone > ?5 AND milestone_at < ?8)) \
      AND EXISTS (SELECT 1 FROM clients AS c WHERE c.tenant_id = ?1 AND c.id = ?3 AND c.disabled_at IS NULL \
      AND c.secret_hash IS ?4)";
 /// Only for [`Plant::SecondDeviceIsTheft`]: takes any other grant of the same person and client for a stolen one.
@@ -205,13 +209,16 @@ pub fn end_replayed(attempt: &Attempt<'_>) -> [Statement; 3] {
 
 /// Refreshes: 1 step to the next generation if this is the current one, 2 end the grant if the token was stepped over longer
 /// than [`GRACE`] ago, 3 read, 4 audit.
+///
+/// When a token was stepped over is known to the second of the current one's predecessor, and of older ones by milestones, so that
+/// whoever keeps refreshing cannot hide that an old token was stolen: of a grant refreshed at least every [`GRACE`] seconds, reuse is
+/// noticed after three times as long at the latest.
 #[must_use]
 pub fn refresh(attempt: &Attempt<'_>, generation: i64) -> [Statement; 4] {
     let Attempt { tenant_id, grant_id, client_id, secret_hash, id, now, address, request_id } = *attempt;
     let addressed = || vec![tenant_id.into(), grant_id.into(), client_id.into(), secret_hash.into(), generation.into()];
     let mut step = addressed();
     step.extend([now.into(), id.into()]);
-    let mut end = step.clone();
     let reused_before = if planted(Plant::RefreshRetryIsTheft) {
         now
     } else if planted(Plant::ReuseUnnoticed) {
@@ -219,7 +226,9 @@ pub fn refresh(attempt: &Attempt<'_>, generation: i64) -> [Statement; 4] {
     } else {
         now.plus(-GRACE)
     };
+    let mut end = step.clone();
     end.push(reused_before.into());
+    step.push(if planted(Plant::RefreshingHidesReuse) { Value::Integer(0) } else { reused_before.into() });
     let mut audit = addressed();
     audit.extend([id.into(), now.into(), address.into(), request_id.into()]);
     [

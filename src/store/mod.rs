@@ -23,12 +23,13 @@ use serde::de::DeserializeOwned;
 use crate::platform::{Fault, Row, UnixTime, Value};
 
 /// The version that `kv-schema/sql` leaves the database at.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// The migrations in order: name and text. Applied by `wrangler d1 migrations apply` on Workers, by the component on Spin.
 pub const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_initial.sql", include_str!("../../kv-schema/sql/0001_initial.sql")),
     ("0002_keys_and_regions.sql", include_str!("../../kv-schema/sql/0002_keys_and_regions.sql")),
+    ("0003_milestones_of_grants.sql", include_str!("../../kv-schema/sql/0003_milestones_of_grants.sql")),
 ];
 
 /// Every statement that requests and maintenance run, for the test that reads their plans. Those of [`backup`] are apart.

@@ -46,7 +46,7 @@ pub fn consent_items(scopes: &[&str], claims: &[&str]) -> Vec<ConsentItem> {
         items.push(item(
             Offline,
             "Keep this access while you are away",
-            "It stays connected when you are not using it, until you remove its access or the access expires",
+            "It stays connected when you are not using it, until its access expires or is taken away",
         ));
     }
     items

@@ -48,7 +48,7 @@ fn signed_in(deployment: &Deployment, user_id: &str) {
         .unwrap();
         db.execute(
             "INSERT INTO grants VALUES (?1, 'g-' || ?2, ?2, ?3, 's-' || ?2, 'openid', '{}', 0, '1', 'pwd', 1, 'x', 0, 0, NULL, \
-             0, 9999999999, NULL)",
+             0, 9999999999, NULL, 0, 0, 0)",
             [&deployment.tenant_id, user_id, &deployment.client_id],
         )
         .unwrap();

@@ -206,6 +206,12 @@ fn the_claims_parameter_can_insist_on_a_person_too() {
     assert!(is_sign_in(&known.browser.ask(&sub("somebody else"))));
     let both = sub("somebody else").with("id_token_hint", known.tokens.id_token());
     assert_eq!(known.browser.ask(&both).query()["error"], "invalid_request");
+    for nobody in [json!({"value": 7}), json!({"values": []}), json!({"values": [known.alice.id, 7]})] {
+        for place in ["id_token", "userinfo"] {
+            let ask = known.ask("claims", &json!({place: {"sub": nobody}}).to_string());
+            assert_eq!(known.browser.ask(&ask).query()["error"], "invalid_request", "{place}: {nobody}");
+        }
+    }
 }
 
 #[test]

@@ -69,6 +69,13 @@ export function requests(target) {
     { name: "a body of a byte more", status: 413, ...token(`grant_type=${"x".repeat(LIMIT - 10)}`) },
     { name: "a body of 64 KiB in chunks", status: 400, ...token(""), body: ["grant_type=", ...chunks(LIMIT - 11)] },
     { name: "a body of a byte more in chunks", status: 413, ...token(""), body: ["grant_type=", ...chunks(LIMIT - 10)] },
+    {
+      name: "a large body in chunks that says it were small",
+      status: 413,
+      ...token(""),
+      headers: { ...token("").headers, "content-length": "5", "transfer-encoding": "chunked" },
+      body: chunks(200_000),
+    },
     { name: "a large body in chunks, for a browser", status: 413, method: "POST", path: "/sign-in", headers: { ...FORM, ...HTML }, body: chunks(200_000) },
     { name: "a large JSON body", status: 413, method: "POST", path: "/register", headers: JSON_BODY, body: `"${"x".repeat(LIMIT)}"` },
 

@@ -79,6 +79,37 @@ fn reuse_beyond_the_grace_ends_the_grant() {
 }
 
 #[test]
+fn a_thief_who_keeps_refreshing_does_not_hide_the_reuse_of_what_was_stolen() {
+    for between in [1, 20, GRACE - 1, GRACE] {
+        let scene = Scene::new();
+        let stolen = scene.tokens(OFFLINE);
+        let mut thiefs = refreshed(&scene, &stolen);
+        for _ in 0..=(3 * GRACE / between) {
+            scene.deployment.world.advance(between);
+            thiefs = refreshed(&scene, &thiefs);
+        }
+        assert_eq!(refresh(&scene, stolen.refresh_token()).error(), (400, "invalid_grant"));
+        assert_eq!((refusal(&scene).as_str(), is_revoked(&scene)), ("refresh_token_reused", true), "every {between} s");
+        assert_eq!(scene.deployment.audited("refresh_token.reused"), 1);
+        assert_eq!(refresh(&scene, thiefs.refresh_token()).error(), (400, "invalid_grant"));
+    }
+}
+
+#[test]
+fn of_a_grant_that_is_refreshed_often_no_generation_is_taken_for_stolen_within_its_grace() {
+    let scene = Scene::new();
+    let mut all = vec![scene.tokens(OFFLINE)];
+    for _ in 0..200 {
+        scene.deployment.world.advance(7);
+        all.push(refreshed(&scene, &all[all.len() - 1]));
+        // The one that was stepped over longest ago among those that still have their grace.
+        let behind = all.len().saturating_sub(2 + usize::try_from(GRACE / 7).unwrap());
+        refresh(&scene, all[behind].refresh_token());
+        assert!(!is_revoked(&scene), "{}", refusal(&scene));
+    }
+}
+
+#[test]
 fn two_generations_behind_within_the_grace_is_refused_and_ends_nothing() {
     let scene = Scene::new();
     let first = scene.tokens(OFFLINE);
@@ -159,6 +190,16 @@ fn a_scope_can_be_narrowed_for_one_answer_but_never_widened() {
     }
     assert_eq!(ask(all["refresh_token"].as_str().unwrap(), "\"").error(), (400, "invalid_scope"));
     ask(all["refresh_token"].as_str().unwrap(), "openid email phone offline_access").expect(200);
+}
+
+#[test]
+fn a_blank_scope_is_none() {
+    let scene = Scene::new();
+    let tokens = scene.tokens(OFFLINE);
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh_token()), ("scope", " ")];
+    let answer = scene.deployment.send(scene.client.post(&scene.deployment, "/token", &fields));
+    assert_eq!(answer.error(), (400, "invalid_scope"));
+    assert_eq!(generation(&scene), 0);
 }
 
 #[test]
