@@ -63,7 +63,7 @@ pub const TABLES: &[Table] = &[
     table!("consents", "tenant_id, user_id, client_id"; "tenant_id", 1 "user_id", 2 "client_id", 3 "items", 4 "granted_at"),
     table!("grants", "tenant_id, id"; "tenant_id", 1 "id", 2 "user_id", 3 "client_id", 4 "session_id", 5 "scope", 6 "claims",
         7 "auth_time", 8 "acr", 9 "amr", 10 "offline", 11 "redeemed_by", 12 "generation", 13 "rotated_at", 14 "rotated_by",
-        15 "created_at", 16 "expires_at", 17 "revoked_at"),
+        15 "created_at", 16 "expires_at", 17 "revoked_at", 18 "milestone", 19 "milestone_at", 20 "settled"),
     table!("revoked_tokens", "tenant_id, jti"; "tenant_id", 1 "jti", 2 "expires_at"),
     table!("audit_events", "tenant_id, id"; "tenant_id", 1 "id", 2 "at", 3 "event", 4 "actor", 5 "user_id", 6 "client_id",
         7 "address", 8 "request_id", 9 "detail"),
