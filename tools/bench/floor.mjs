@@ -78,7 +78,7 @@ async function refresh(db, presented) {
   const [attempt, now, generation] = [id(16), seconds(), Number(counted)];
   const [step, end, outcome, audit] = sql.refresh;
   const results = await db.batch([
-    db.prepare(step).bind(tenant, grant, client, secret, generation, now, attempt),
+    db.prepare(step).bind(tenant, grant, client, secret, generation, now, attempt, now - GRACE),
     db.prepare(end).bind(tenant, grant, client, secret, generation, now, attempt, now - GRACE),
     db.prepare(outcome).bind(tenant, grant, client, secret),
     db.prepare(audit).bind(tenant, grant, client, secret, generation, attempt, now, "127.0.0.1", id(12)),
