@@ -13,9 +13,10 @@ export function describe(request, names) {
   return text;
 }
 
-// The body, or a byte more than the limit of one that is longer. It is counted, whatever length was declared: workerd goes by
-// `transfer-encoding` and passes on a `content-length` that says something else.
-export async function body(request, limit) {
+// The body, or a byte more than the limit of one that is longer. HTTP framing holds a sender to a length within the limit that was
+// declared, unless there is a `transfer-encoding` too: workerd goes by that, and passes both on. All else is counted.
+export async function body(request, limit, isDeclared) {
+  if (isDeclared && !request.headers.has("transfer-encoding")) return new Uint8Array(await request.arrayBuffer());
   const chunks = [];
   let length = 0;
   const reader = request.body.getReader();

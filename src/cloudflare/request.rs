@@ -19,7 +19,7 @@ extern "C" {
     fn describe(request: &web_sys::Request, names: &Array) -> String;
 
     #[wasm_bindgen(js_name = body)]
-    fn counted_body(request: &web_sys::Request, limit: usize) -> Promise;
+    fn limited_body(request: &web_sys::Request, limit: usize, is_declared: bool) -> Promise;
 }
 
 /// Taken from the URL. Of a request from outside the URL has it as it was sent; of another Worker's, by a service binding, the
@@ -81,5 +81,5 @@ async fn body(from: &web_sys::Request, declared: Option<u64>, limit: usize) -> R
         // Never read: the core needs to know only that it is too long.
         return Ok(vec![0; limit + 1]);
     }
-    Ok(counted_body(from, limit).await?.unchecked_into::<Uint8Array>().to_vec())
+    Ok(limited_body(from, limit, declared.is_some()).await?.unchecked_into::<Uint8Array>().to_vec())
 }
