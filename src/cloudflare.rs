@@ -8,7 +8,6 @@
 //! ([`crate::Isolate`], imported keys) is data, never something to wait for.
 
 mod crypto;
-mod deadline;
 mod entry;
 mod kept;
 mod kv;
@@ -16,6 +15,7 @@ mod random;
 mod request;
 mod response;
 mod sql;
+mod timer;
 
 use std::rc::Rc;
 

@@ -13,6 +13,7 @@
 //! | [`tenant`], [`tenants`], [`isolate`] | issuers, finding a request's, and what an isolate may remember |
 //! | [`store`] | every SQL statement, typed rows |
 //! | [`ui`] | pages and assets |
+//! | `deadline` | limits of time for what a host does, on both hosts |
 //! | `cloudflare`, `spin`, [`memory`] | the platforms: Workers, Spin, and tests |
 
 pub mod backup;
@@ -43,6 +44,8 @@ pub mod ui;
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod cloudflare;
+#[cfg(target_family = "wasm")]
+mod deadline;
 #[cfg(not(target_family = "wasm"))]
 pub mod memory;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]

@@ -18,22 +18,19 @@ mod sql;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use spin_sdk::{time, variables, wasip3};
 
+use crate::deadline;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::software::{self, SoftwareKeys};
 use crate::platform::{
     Alg, Answer, Fault, Freshness, NewKey, Platform, PrivateKey, SecretName, SecretText, Statement, UnixTime, Variable,
 };
 use random::HostRandom;
-
-/// How finely limits of time are counted.
-const TICKS: u32 = 20;
 
 /// Long enough for the other requests to go on a step or some.
 const TURN: Duration = Duration::from_millis(10);
@@ -167,22 +164,7 @@ async fn variable(name: &str) -> Option<String> {
     }
 }
 
-/// The result of `work`, or `None` when it is not there after `limit`; then `work` is dropped.
-///
-/// The limit is counted in ticks, however late each of them comes: while this instance computes for another request it asks
-/// nobody how far they are, and that time must not end them. Otherwise one key in the making failed every request beside it.
+/// The result of `work`, or `None` when it is not there after `limit`.
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    for _ in 0..TICKS {
-        let mut tick = pin!(time::sleep(limit / TICKS));
-        let result = std::future::poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => tick.as_mut().poll(context).map(|()| None),
-        })
-        .await;
-        if result.is_some() {
-            return result;
-        }
-    }
-    None
+    deadline::within(limit, time::sleep, work).await
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use wasm_bindgen::JsValue;
 use worker::{Env, KvError};
 
-use super::deadline::within;
 use super::message_of;
+use super::timer::within;
 use crate::platform::Fault;
 
 const DEADLINE: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
-//! Deadlines for what the host does for us.
+//! How a Worker sleeps, for its limits of time.
 
 use std::cell::RefCell;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -10,25 +10,11 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::WorkerGlobalScope;
 
-/// How finely limits of time are counted, however late each tick comes: while this isolate computes for another request it
-/// hears of no answer, and that time must not end the wait for one.
-const TICKS: u32 = 20;
+use crate::deadline;
 
-/// The result of `work`, or `None` when it is not there after `limit`. What the host began it may still finish.
+/// The result of `work`, or `None` when it is not there after `limit`.
 pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    for _ in 0..TICKS {
-        let mut tick = pin!(Timer::start(limit / TICKS));
-        let result = std::future::poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => tick.as_mut().poll(context).map(|()| None),
-        })
-        .await;
-        if result.is_some() {
-            return result;
-        }
-    }
-    None
+    deadline::within(limit, Timer::start, work).await
 }
 
 /// A running `setTimeout`, cleared when dropped. Unlike `worker::Delay` it wakes whoever polled it last, and the entry
